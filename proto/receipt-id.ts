@@ -1,0 +1,50 @@
+/**
+ * Receipt ids: "<log>-<leaf index in groups of four>-<check>", for example "1-0KM2-9". The shard's number and the leaf
+ * index make it unique without coordination; Crockford's base 32 has no I, L, O or U to mishear; the check character
+ * (Luhn mod 32) finds every single wrong character and nearly every swap of neighbours.
+ */
+const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+export type ReceiptPosition = { readonly shardId: number; readonly leafIndex: bigint };
+
+export function formatReceiptId({ shardId, leafIndex }: ReceiptPosition): string {
+  const log = base32(BigInt(shardId));
+  const digits = base32(leafIndex);
+  const leaf = digits.padStart(Math.max(4, Math.ceil(digits.length / 4) * 4), "0");
+  const groups = leaf.match(/.{4}/g) ?? [];
+  return [log, ...groups, checkCharacter(log + leaf)].join("-");
+}
+
+/** What a receipt id names, or undefined when it is misspelt. Accepts lower case, and I, L, O for 1, 1, 0. */
+export function parseReceiptId(text: string): ReceiptPosition | undefined {
+  const clean = text.trim().toUpperCase().replaceAll("O", "0").replace(/[IL]/g, "1");
+  const match = /^([0-9A-Z]+)((?:-[0-9A-Z]{4})+)-([0-9A-Z])$/.exec(clean);
+  const [log, groups, check] = match?.slice(1) ?? [];
+  if (log === undefined || groups === undefined || check === undefined) return undefined;
+  const leaf = groups.replaceAll("-", "");
+  if ([...(log + leaf)].some((digit) => !alphabet.includes(digit))) return undefined;
+  if (checkCharacter(log + leaf) !== check) return undefined;
+  return { shardId: Number(fromBase32(log)), leafIndex: fromBase32(leaf) };
+}
+
+function base32(value: bigint): string {
+  let digits = "";
+  for (let rest = value; rest > 0n; rest /= 32n) digits = alphabet.charAt(Number(rest % 32n)) + digits;
+  return digits === "" ? "0" : digits;
+}
+
+function fromBase32(digits: string): bigint {
+  let value = 0n;
+  for (const digit of digits) value = value * 32n + BigInt(alphabet.indexOf(digit));
+  return value;
+}
+
+function checkCharacter(digits: string): string {
+  let sum = 0;
+  for (let i = 0; i < digits.length; i++) {
+    const digit = alphabet.indexOf(digits.charAt(digits.length - 1 - i));
+    const weighted = i % 2 === 0 ? digit * 2 : digit;
+    sum += Math.floor(weighted / 32) + (weighted % 32);
+  }
+  return alphabet.charAt((32 - (sum % 32)) % 32);
+}

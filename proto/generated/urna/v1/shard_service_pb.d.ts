@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ElectionDefinition, ElectionOnShard, ElectionState } from "./election_pb.js";
+import type { ShardNodeStatus } from "./mesh_service_pb.js";
 
 /**
  * Describes the file urna/v1/shard_service.proto.
@@ -568,65 +569,9 @@ export declare const GetShardStatusRequestSchema: GenMessage<GetShardStatusReque
  */
 export declare type GetShardStatusResponse = Message<"urna.v1.GetShardStatusResponse"> & {
   /**
-   * @generated from field: uint32 shard_id = 1;
+   * @generated from field: urna.v1.ShardNodeStatus status = 1;
    */
-  shardId: number;
-
-  /**
-   * @generated from field: string node = 2;
-   */
-  node: string;
-
-  /**
-   * @generated from field: urna.v1.ShardRole role = 3;
-   */
-  role: ShardRole;
-
-  /**
-   * The setting or the fault that keeps the node from serving; empty when it serves.
-   *
-   * @generated from field: string not_ready_because = 4;
-   */
-  notReadyBecause: string;
-
-  /**
-   * @generated from field: uint64 writer_epoch = 5;
-   */
-  writerEpoch: bigint;
-
-  /**
-   * The durable mark.
-   *
-   * @generated from field: uint64 batch = 6;
-   */
-  batch: bigint;
-
-  /**
-   * @generated from field: uint64 votes = 7;
-   */
-  votes: bigint;
-
-  /**
-   * @generated from field: uint64 waiting_votes = 8;
-   */
-  waitingVotes: bigint;
-
-  /**
-   * @generated from field: uint64 map_epoch = 9;
-   */
-  mapEpoch: bigint;
-
-  /**
-   * As Postgres shows it: "sync", "async", or empty when no standby is connected.
-   *
-   * @generated from field: string standby_state = 10;
-   */
-  standbyState: string;
-
-  /**
-   * @generated from field: uint64 standby_lag_bytes = 11;
-   */
-  standbyLagBytes: bigint;
+  status?: ShardNodeStatus | undefined;
 };
 
 /**
@@ -715,31 +660,6 @@ export enum RecordOutcome {
  * Describes the enum urna.v1.RecordOutcome.
  */
 export declare const RecordOutcomeSchema: GenEnum<RecordOutcome>;
-
-/**
- * @generated from enum urna.v1.ShardRole
- */
-export enum ShardRole {
-  /**
-   * @generated from enum value: SHARD_ROLE_UNSPECIFIED = 0;
-   */
-  UNSPECIFIED = 0,
-
-  /**
-   * @generated from enum value: SHARD_ROLE_SPARE = 1;
-   */
-  SPARE = 1,
-
-  /**
-   * @generated from enum value: SHARD_ROLE_WRITER = 2;
-   */
-  WRITER = 2,
-}
-
-/**
- * Describes the enum urna.v1.ShardRole.
- */
-export declare const ShardRoleSchema: GenEnum<ShardRole>;
 
 /**
  * One shard. Served by shard nodes to routers and to the tally, never to the outside. Every call but GetShardStatus is

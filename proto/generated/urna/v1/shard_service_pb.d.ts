@@ -459,6 +459,13 @@ export declare type ListHomeElectionsRequest = Message<"urna.v1.ListHomeElection
    * @generated from field: string election_id = 1;
    */
   electionId: string;
+
+  /**
+   * Hashes and wanted states only: what a shard polls every second.
+   *
+   * @generated from field: bool without_definitions = 2;
+   */
+  withoutDefinitions: boolean;
 };
 
 /**
@@ -642,7 +649,7 @@ export enum RecordOutcome {
   INTERNAL = 10,
 
   /**
-   * It may or may not have been stored: send it again.
+   * It may or may not have been stored: the router sends it again to the present writer, within the vote's deadline.
    *
    * @generated from enum value: RECORD_OUTCOME_UNKNOWN = 11;
    */

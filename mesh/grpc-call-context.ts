@@ -1,0 +1,34 @@
+/** A grpc-js call, as implementations see it. */
+import type { EventEmitter } from "node:events";
+import type { Deadline, Metadata } from "@grpc/grpc-js";
+import type { CallContext } from "#mesh/service-call.ts";
+
+type GrpcCall = EventEmitter & { readonly cancelled: boolean; readonly metadata: Metadata; getDeadline(): Deadline };
+
+export class GrpcCallContext implements CallContext {
+  readonly #call: GrpcCall;
+  readonly deadlineMs: number | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(call: GrpcCall) {
+    this.#call = call;
+    const deadline = call.getDeadline();
+    const at = deadline instanceof Date ? deadline.getTime() : deadline;
+    this.deadlineMs = at === Number.POSITIVE_INFINITY ? undefined : at - Date.now();
+  }
+
+  // Made only when somebody asks: most calls end before they are cancelled, and a controller costs microseconds.
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      if (this.#call.cancelled) controller.abort();
+      else this.#call.once("cancelled", () => controller.abort());
+    }
+    return this.#controller.signal;
+  }
+
+  header(name: string): string | undefined {
+    return this.#call.metadata.get(name)[0]?.toString();
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * Clients on grpc-js, typed by protobuf-es descriptors. A failure is a RejectionError when the server sent one of our
+ * rejections, else a CallError. Every client has its own connection.
+ */
+import type {
+  DescMethod,
+  DescMethodBiDiStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import type { ChannelOptions, ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
+import { credentials, Client as GrpcClient, Metadata } from "@grpc/grpc-js";
+import { CallError, callErrorCode } from "#mesh/call-error.ts";
+import { grpcMethod } from "#mesh/grpc-definition.ts";
+import { MessageReader } from "#mesh/message-reader.ts";
+import { rejectionFromStatus } from "#mesh/rejection-status.ts";
+import type { EncodedMessage } from "#mesh/service-call.ts";
+import { transportBytesMax } from "#proto/limits.ts";
+
+export type CallOptions = {
+  /** Milliseconds from now; without it the call waits for ever. */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+export type BidiCall<Request, Response> = {
+  /** False when the stream's buffer is full: wait for `drained` before sending much more. */
+  send(message: Request | EncodedMessage): boolean;
+  /** Resolves when there is room again, or the call has ended. */
+  drained(): Promise<void>;
+  /** No more requests. */
+  end(): void;
+  cancel(): void;
+  readonly responses: AsyncIterable<Response>;
+};
+
+export type Client<S extends DescService> = {
+  readonly [M in keyof S["method"]]: MethodClient<S["method"][M]>;
+} & { close(): void };
+
+type MethodClient<M> =
+  M extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+    : M extends DescMethodServerStreaming<infer I, infer O>
+      ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
+      : M extends DescMethodBiDiStreaming<infer I, infer O>
+        ? (options?: CallOptions) => BidiCall<MessageInitShape<I>, MessageShape<O>>
+        : never;
+
+const channelOptions: ChannelOptions = {
+  "grpc.use_local_subchannel_pool": 1,
+  "grpc.keepalive_time_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 5_000,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc.max_receive_message_length": transportBytesMax,
+  "grpc.max_send_message_length": -1,
+  // A proxy named in the environment is for the web, not for the mesh.
+  "grpc.enable_http_proxy": 0,
+  "grpc.service_config_disable_resolution": 1,
+  "grpc.enable_retries": 0,
+  "grpc.enable_channelz": 0,
+};
+
+/** Connects when the first call needs it. */
+export function createClient<S extends DescService>(service: S, address: string): Client<S> {
+  const channel = new GrpcClient(address, credentials.createInsecure(), channelOptions);
+  const methods = service.methods.map((method) => [method.localName, methodClient(channel, method)]);
+  return { ...Object.fromEntries(methods), close: () => channel.close() } as Client<S>;
+}
+
+function methodClient(channel: GrpcClient, method: DescMethod): unknown {
+  switch (method.methodKind) {
+    case "unary":
+      return unaryClient(channel, method);
+    case "server_streaming":
+      return serverStreamClient(channel, method);
+    case "bidi_streaming":
+      return bidiClient(channel, method);
+    case "client_streaming":
+      throw new Error(`${method.name}: client streaming is not in the contract`);
+  }
+}
+
+function unaryClient(channel: GrpcClient, method: DescMethod) {
+  const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
+  return (request: unknown, options: CallOptions = {}) =>
+    new Promise<unknown>((resolve, reject) => {
+      const call = channel.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadataOf(options),
+        deadlineOf(options),
+        (error, response) => {
+          stopListening();
+          if (error === null) resolve(response);
+          else reject(failureOf(error));
+        },
+      );
+      const stopListening = cancelOn(options.signal, () => call.cancel());
+    });
+}
+
+function serverStreamClient(channel: GrpcClient, method: DescMethod) {
+  const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
+  return (request: unknown, options: CallOptions = {}): AsyncIterable<unknown> => {
+    const call = channel.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      metadataOf(options),
+      deadlineOf(options),
+    );
+    const reader = new MessageReader<unknown>(call, failureOf);
+    call.once(
+      "status",
+      cancelOn(options.signal, () => call.cancel()),
+    );
+    return readThenCancel(reader, () => call.cancel());
+  };
+}
+
+function bidiClient(channel: GrpcClient, method: DescMethod) {
+  const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
+  return (options: CallOptions = {}): BidiCall<unknown, unknown> => {
+    const call = channel.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      metadataOf(options),
+      deadlineOf(options),
+    );
+    const reader = new MessageReader<unknown>(call, failureOf);
+    call.once(
+      "status",
+      cancelOn(options.signal, () => call.cancel()),
+    );
+    return {
+      send: (message) => call.write(message),
+      drained: () => drainedOf(call),
+      end: () => call.end(),
+      cancel: () => call.cancel(),
+      responses: readThenCancel(reader, () => call.cancel()),
+    };
+  };
+}
+
+/** Cancels the call when its reader leaves early. */
+async function* readThenCancel(reader: MessageReader<unknown>, cancel: () => void): AsyncGenerator<unknown, undefined> {
+  try {
+    for await (const message of reader) yield message;
+  } finally {
+    cancel();
+  }
+}
+
+function drainedOf(call: ClientDuplexStream<unknown, unknown>): Promise<void> {
+  if (!call.writableNeedDrain) return Promise.resolve();
+  return new Promise((resolve) => {
+    call.once("drain", () => resolve());
+    call.once("status", () => resolve());
+  });
+}
+
+function metadataOf({ headers }: CallOptions): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers ?? {})) metadata.set(name, value);
+  return metadata;
+}
+
+function deadlineOf({ deadlineMs }: CallOptions): { deadline?: number } {
+  return deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
+}
+
+/** Returns how to stop listening: a signal may outlive many calls. */
+function cancelOn(signal: AbortSignal | undefined, cancel: () => void): () => void {
+  if (signal === undefined) return () => {};
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  return () => signal.removeEventListener("abort", cancel);
+}
+
+function failureOf(cause: unknown): Error {
+  if (!isServiceError(cause)) return new CallError("UNAVAILABLE", "the stream was cut off");
+  return rejectionFromStatus(cause) ?? new CallError(callErrorCode(cause.code), cause.details);
+}
+
+function isServiceError(cause: unknown): cause is ServiceError {
+  return cause instanceof Error && "code" in cause && "details" in cause && "metadata" in cause;
+}

@@ -1,0 +1,254 @@
+/**
+ * A gRPC server: implementations on grpc-js, with health (per service) and reflection, and a typed status for everything,
+ * also for what grpc-js itself refuses.
+ */
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type {
+  ServerDuplexStream,
+  ServerOptions,
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+  UntypedHandleCall,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import { CallError } from "#mesh/call-error.ts";
+import { refuseLateCall, rejectionOf } from "#mesh/call-failure.ts";
+import { GrpcCallContext } from "#mesh/grpc-call-context.ts";
+import { grpcDefinition } from "#mesh/grpc-definition.ts";
+import { typedStatuses } from "#mesh/grpc-typed-status.ts";
+import type { HostPort } from "#mesh/host-port.ts";
+import { parseHostPort } from "#mesh/host-port.ts";
+import type { Logger } from "#mesh/log.ts";
+import { MessageReader } from "#mesh/message-reader.ts";
+import { addReflection } from "#mesh/reflection.ts";
+import { rejectionStatus } from "#mesh/rejection-status.ts";
+import type { BidiMethod, ServerStreamMethod, ServiceBinding, UnaryMethod } from "#mesh/service-call.ts";
+import { methodOf } from "#mesh/service-call.ts";
+import { requestBytesMax } from "#proto/limits.ts";
+
+export { bind } from "#mesh/service-call.ts";
+
+/** Calls at once on one connection; HTTP/2 makes further ones wait in the client. */
+const concurrentCallsMax = 4_096;
+/** How long the last answers may take to leave after their calls have ended. */
+const flushLimitMs = 250;
+
+export type GrpcServerOptions = {
+  readonly log?: Logger;
+  /** Bytes of one request message; beyond it the caller gets INVALID_REQUEST. Default: requestBytesMax. */
+  readonly messageBytesMax?: number;
+};
+
+type ReadableCall = ServerDuplexStream<unknown, unknown>;
+type WritableCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>;
+
+export class GrpcServer {
+  readonly #server: Server;
+  readonly #log: Logger | undefined;
+  readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
+  #activeCalls = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(bindings: readonly ServiceBinding[], options: GrpcServerOptions = {}) {
+    this.#log = options.log;
+    this.#server = new Server(serverOptions(options.messageBytesMax ?? requestBytesMax));
+    for (const binding of bindings) {
+      this.#server.addService(grpcDefinition(binding.service), this.#handlers(binding));
+      this.setServing(binding.service.typeName, false);
+    }
+    this.#health.addToServer(this.#server);
+    addReflection(
+      this.#server,
+      bindings.map(({ service }) => service),
+    );
+  }
+
+  /** Port 0 asks for a free one. Nothing is SERVING until setServing says so. */
+  async listen(address: string): Promise<HostPort> {
+    const wanted = parseHostPort(address);
+    if (wanted === undefined) throw new Error(`GrpcServer: "${address}" is not host:port`);
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
+    });
+    return { host: wanted.host, port };
+  }
+
+  /** What grpc.health.v1 answers for a service's full name, or for "" (the whole server). */
+  setServing(service: string, serving: boolean): void {
+    this.#health.setStatus(service, serving ? "SERVING" : "NOT_SERVING");
+  }
+
+  /** Takes no more calls, lets the running ones end for at most graceMs, then cuts them. Endless streams end themselves. */
+  async close(graceMs: number): Promise<void> {
+    const shutDown = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#activeCalls === 0) resolve();
+    });
+    // Health watchers and reflection streams never end by themselves, so only our own calls are waited for.
+    await within(graceMs, idle);
+    await within(flushLimitMs, shutDown);
+    this.#server.forceShutdown();
+  }
+
+  #handlers(binding: ServiceBinding): UntypedServiceImplementation {
+    return Object.fromEntries(
+      binding.service.methods.map((method) => [method.localName, this.#handler(binding, method)]),
+    );
+  }
+
+  #handler(binding: ServiceBinding, method: DescMethod): UntypedHandleCall {
+    switch (method.methodKind) {
+      case "unary":
+        return this.#unary(rpcName(method), methodOf<UnaryMethod>(binding, method.localName));
+      case "server_streaming":
+        return this.#serverStream(rpcName(method), methodOf<ServerStreamMethod>(binding, method.localName));
+      case "bidi_streaming":
+        return this.#bidi(rpcName(method), methodOf<BidiMethod>(binding, method.localName));
+      case "client_streaming":
+        throw new Error(`${rpcName(method)}: client streaming is not in the contract`);
+    }
+  }
+
+  #unary(rpc: string, method: UnaryMethod): UntypedHandleCall {
+    return async (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
+      this.#begin();
+      try {
+        const context = new GrpcCallContext(call);
+        refuseLateCall(context.deadlineMs);
+        callback(null, await method(call.request, context));
+      } catch (cause) {
+        callback(rejectionStatus(rejectionOf(cause, rpc, this.#log, call.cancelled)));
+      } finally {
+        this.#end();
+      }
+    };
+  }
+
+  #serverStream(rpc: string, method: ServerStreamMethod): UntypedHandleCall {
+    return (call: ServerWritableStream<unknown, unknown>) =>
+      this.#answer(rpc, call, (context) => method(call.request, context), writeWhenSent);
+  }
+
+  #bidi(rpc: string, method: BidiMethod): UntypedHandleCall {
+    return (call: ReadableCall) => {
+      const requests = new MessageReader<unknown>(call, cancelled);
+      return this.#answer(rpc, call, (context) => method(requests, context), writeWhenRoom);
+    };
+  }
+
+  /** Pulls responses as fast as the caller takes them. */
+  async #answer(
+    rpc: string,
+    call: WritableCall,
+    open: (context: GrpcCallContext) => AsyncIterable<unknown>,
+    write: (call: WritableCall, response: unknown) => Promise<void> | undefined,
+  ): Promise<void> {
+    this.#begin();
+    const departure = new Departure(call);
+    let responses: AsyncIterator<unknown> | undefined;
+    try {
+      const context = new GrpcCallContext(call);
+      refuseLateCall(context.deadlineMs);
+      responses = open(context)[Symbol.asyncIterator]();
+      while (!call.cancelled) {
+        const next = await departure.orGone(responses.next());
+        if (next === undefined || next.done === true || call.cancelled) break;
+        const written = write(call, next.value);
+        if (written !== undefined) await departure.orGone(written);
+      }
+      call.end();
+    } catch (cause) {
+      // grpc-js takes the status of a stream from its error event, after what has been written.
+      call.emit("error", rejectionStatus(rejectionOf(cause, rpc, this.#log, call.cancelled)));
+    } finally {
+      // Not awaited: an implementation that is stuck in a wait learns from call.signal.
+      responses?.return?.()?.catch(() => {});
+      this.#end();
+    }
+  }
+
+  #begin(): void {
+    this.#activeCalls += 1;
+  }
+
+  #end(): void {
+    this.#activeCalls -= 1;
+    if (this.#activeCalls === 0) this.#onIdle?.();
+  }
+}
+
+function serverOptions(messageBytesMax: number): ServerOptions {
+  return {
+    interceptors: [typedStatuses],
+    "grpc.max_receive_message_length": messageBytesMax,
+    "grpc.max_send_message_length": -1,
+    "grpc.max_concurrent_streams": concurrentCallsMax,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    // Channelz keeps books on every call and nobody reads them here.
+    "grpc.enable_channelz": 0,
+  };
+}
+
+function rpcName(method: DescMethod & { readonly parent: DescService }): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+function cancelled(): CallError {
+  return new CallError("CANCELLED", "the caller went away");
+}
+
+/** One response on its way at a time, so that a slow reader of a stream of frames is given the latest, not a backlog. */
+function writeWhenSent(call: WritableCall, response: unknown): Promise<void> {
+  return new Promise((resolve) => {
+    call.write(response, () => resolve());
+  });
+}
+
+/** As many responses on their way as the stream's buffer holds. */
+function writeWhenRoom(call: WritableCall, response: unknown): Promise<void> | undefined {
+  if (call.write(response)) return undefined;
+  return new Promise((resolve) => {
+    call.once("drain", () => resolve());
+  });
+}
+
+/**
+ * Ends waits when the caller leaves. A race against one long-lived promise would keep a reaction for every message of the
+ * stream; here the only thing kept is the wait that is under way.
+ */
+class Departure {
+  #leave: (() => void) | undefined;
+  #gone = false;
+
+  constructor(call: WritableCall) {
+    const leave = () => {
+      this.#gone = true;
+      this.#leave?.();
+    };
+    call.once("cancelled", leave);
+    call.once("close", leave);
+  }
+
+  /** What the work gives, or undefined once the caller has left. */
+  orGone<T>(work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#leave = () => resolve(undefined);
+      work.then(resolve, reject);
+      if (this.#gone) resolve(undefined);
+    });
+  }
+}
+
+async function within(limitMs: number, work: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, limitMs);
+  await Promise.race([work, late.promise]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,70 @@
+/** What a service's implementation sees of a call, whichever transport it came by. */
+import type {
+  DescMethodBiDiStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+
+export type CallContext = {
+  /** Aborted when the caller went away, cancelled, or its deadline passed; also some time after the answer. */
+  readonly signal: AbortSignal;
+  /** Milliseconds that were left on arrival; undefined when the caller named no deadline. */
+  readonly deadlineMs: number | undefined;
+  /** The first value of a request header (lower-case name). */
+  header(name: string): string | undefined;
+};
+
+/** A response that is serialised already, so that one frame is encoded once for all of its readers. */
+export class EncodedMessage {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
+/** The parts of a service: one method an rpc. A unary response may be an initialiser; a streamed one also pre-encoded. */
+export type ServiceImplementation<S extends DescService> = {
+  readonly [M in keyof S["method"]]: MethodImplementation<S["method"][M]>;
+};
+
+type MethodImplementation<M> =
+  M extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageShape<I>, call: CallContext) => Promise<MessageInitShape<O>>
+    : M extends DescMethodServerStreaming<infer I, infer O>
+      ? (request: MessageShape<I>, call: CallContext) => AsyncIterable<MessageInitShape<O> | EncodedMessage>
+      : M extends DescMethodBiDiStreaming<infer I, infer O>
+        ? (
+            requests: AsyncIterable<MessageShape<I>>,
+            call: CallContext,
+          ) => AsyncIterable<MessageInitShape<O> | EncodedMessage>
+        : never;
+
+/** A service together with what implements it; made by `bind`, which checks the types. */
+export type ServiceBinding = {
+  readonly service: DescService;
+  readonly implementation: Readonly<Record<string, unknown>>;
+};
+
+export function bind<S extends DescService>(service: S, implementation: ServiceImplementation<S>): ServiceBinding {
+  return { service, implementation: implementation as Readonly<Record<string, unknown>> };
+}
+
+/** The untyped forms that the servers call: `bind` has checked that they fit. */
+export type UnaryMethod = (request: unknown, call: CallContext) => Promise<unknown>;
+export type ServerStreamMethod = (request: unknown, call: CallContext) => AsyncIterable<unknown>;
+export type BidiMethod = (requests: AsyncIterable<unknown>, call: CallContext) => AsyncIterable<unknown>;
+
+/** The bound method of an rpc; its `this` is the implementation. */
+export function methodOf<M extends UnaryMethod | ServerStreamMethod | BidiMethod>(
+  binding: ServiceBinding,
+  localName: string,
+): M {
+  const method = binding.implementation[localName];
+  if (typeof method !== "function")
+    throw new Error(`${binding.service.typeName} has no implementation of ${localName}`);
+  return method.bind(binding.implementation) as M;
+}

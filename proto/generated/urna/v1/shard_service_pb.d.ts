@@ -387,6 +387,11 @@ export declare type ElectionRecord = Message<"urna.v1.ElectionRecord"> & {
    * @generated from field: string requested_by = 6;
    */
   requestedBy: string;
+
+  /**
+   * @generated from field: string election_id = 7;
+   */
+  electionId: string;
 };
 
 /**

@@ -63,17 +63,19 @@ function regionRowView(regionId: string, { columns, withTurnout, withLeader }: R
   const link = element("a", { href: regionAddress(regionId) });
   const ballots = element("td", { class: "number" });
   const turnout = element("td", { class: "number" });
-  const shares = columns.map(() => element("td", { class: "number wide" }));
+  const options = columns.map(() => ({ count: element("span"), share: element("span", { class: "share" }) }));
   const leader = element("td", { class: "number narrow" });
-  const cells = [ballots, ...(withTurnout ? [turnout] : []), ...shares, ...(withLeader ? [leader] : [])];
+  const optionCells = options.map(({ count, share }) => element("td", { class: "number wide" }, count, " ", share));
+  const cells = [ballots, ...(withTurnout ? [turnout] : []), ...optionCells, ...(withLeader ? [leader] : [])];
   return {
     node: element("tr", {}, element("th", { scope: "row", class: "name" }, link), ...cells),
     update(row) {
       setText(link, row.title);
       setText(ballots, row.ballots);
       setText(turnout, row.turnout ?? "–");
-      shares.forEach((cell, i) => {
-        setText(cell, row.shares[i] ?? "–");
+      options.forEach(({ count, share }, i) => {
+        setText(count, row.options[i]?.count ?? "–");
+        setText(share, row.options[i]?.share ?? "");
       });
       setText(leader, row.leader);
     },

@@ -1,8 +1,9 @@
 /** What a frame says, in the words and numbers that the page shows. No DOM here. */
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Contest, ElectionDefinition } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import type { ContestCount, RegionTally, TallyCut } from "#proto/generated/urna/v1/tally_service_pb.js";
-import { formatCount, formatShare, fractionOf } from "./number-format.ts";
+import { formatClock, formatCount, formatShare, fractionOf } from "./number-format.ts";
 
 export type OptionResult = {
   readonly optionId: string;
@@ -53,8 +54,8 @@ export type RegionRow = {
   readonly title: string;
   readonly ballots: string;
   readonly turnout: string | undefined;
-  /** Share of each of the asked options, in their order; "–" without a vote or where the contest is not on the ballot. */
-  readonly shares: readonly string[];
+  /** How each of the asked options fares, in their order; shares are "–" without a vote. */
+  readonly options: readonly { readonly count: string; readonly share: string }[];
   readonly leader: string;
 };
 
@@ -69,7 +70,10 @@ export function regionRow(region: RegionTally, contest: Contest | undefined, opt
     title: regionTitle(region.regionId, region.title),
     ballots: formatCount(region.ballots),
     turnout: turnoutOf(region),
-    shares: optionIds.map((optionId) => formatShare(counts.get(optionId) ?? 0n, total)),
+    options: optionIds.map((optionId) => {
+      const count = counts.get(optionId) ?? 0n;
+      return { count: formatCount(count), share: formatShare(count, total) };
+    }),
     leader: best === undefined || total === 0n ? "–" : `${best.title} ${best.share}`,
   };
 }
@@ -109,6 +113,15 @@ export function standingOf(cut: Pick<TallyCut, "state" | "final" | "sealed">): S
     default:
       return { tone: "quiet", text: "Not open yet" };
   }
+}
+
+/** What the counts lack, in one sentence; undefined when every shard is read. */
+export function lackingOf(cut: Pick<TallyCut, "missing">): string | undefined {
+  if (cut.missing.length === 0) return undefined;
+  const shards = cut.missing.map(({ shardId, since }) => {
+    return `shard ${shardId} since ${since === undefined ? "the start" : formatClock(timestampDate(since))}`;
+  });
+  return `Newer votes are lacking: ${shards.join(", ")}.`;
 }
 
 /** One sentence for those who listen instead of looking. */

@@ -12,6 +12,7 @@ import type { ContestResult } from "./results-model.ts";
 import {
   contestResult,
   crumbsTo,
+  lackingOf,
   regionRow,
   regionTitle,
   spokenSummary,
@@ -69,6 +70,9 @@ export class ResultsView {
     placeFor("standing").className = `badge ${standing.tone}`;
     setText(placeFor("as-of"), cut.asOf === undefined ? "" : `as of ${formatClock(timestampDate(cut.asOf))}`);
     placeFor("sealed").hidden = !cut.sealed;
+    const lacking = lackingOf(cut);
+    placeFor("lacking").hidden = lacking === undefined;
+    setText(placeFor("lacking"), lacking ?? "");
     showTotals(region);
     const contests = cut.sealed ? [] : this.#contestsOf(region);
     this.#contests.show(contests);

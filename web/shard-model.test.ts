@@ -1,0 +1,66 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { ShardNodeStatusSchema, ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
+import { TallyCutSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { shardLines } from "./shard-model.ts";
+
+const cut = create(TallyCutSchema, {
+  vector: [
+    { shardId: 1, batch: 1_200n },
+    { shardId: 0, batch: 1_100n },
+  ],
+});
+
+function node(init: MessageInitShape<typeof ShardNodeStatusSchema>) {
+  const serving = { role: ShardRole.WRITER, batch: 1_201n, votes: 400_000n, standbyState: "sync" };
+  return create(ShardNodeStatusSchema, { ...serving, ...init });
+}
+
+const spare = node({ shardId: 0, node: "shard-0-b", role: ShardRole.SPARE });
+
+describe("a line a shard", () => {
+  test("comes from the frame alone where the mesh's state is not known", () => {
+    expect(shardLines(cut, undefined).map(({ shardId, counted, votes, healthy }) => [shardId, counted, votes, healthy]))
+      // In shard order, whatever the order on the wire.
+      .toEqual([
+        [0, "1,100", "–", true],
+        [1, "1,200", "–", true],
+      ]);
+  });
+
+  test("shows the writer's batch, votes and standby, and counts the spares", () => {
+    const [line] = shardLines(cut, [spare, node({ shardId: 0, node: "shard-0-a", standbyLagBytes: 34_812n })]);
+    expect(line).toEqual({
+      shardId: 0,
+      batch: "1,201",
+      counted: "1,100",
+      votes: "400,000",
+      standby: "sync, 34 kB behind",
+      healthy: true,
+      note: "shard-0-a writes, 1 spare",
+    });
+  });
+
+  test("says why no node writes", () => {
+    const broken = node({ shardId: 0, node: "shard-0-a", notReadyBecause: "synchronous_commit is local" });
+    const [line] = shardLines(cut, [broken, spare]);
+    expect(line).toMatchObject({
+      healthy: false,
+      batch: "–",
+      note: "no writer (shard-0-a: synchronous_commit is local, shard-0-b: spare)",
+    });
+  });
+
+  test("says that votes wait when no synchronous standby is connected (I1)", () => {
+    const [line] = shardLines(cut, [node({ shardId: 0, node: "shard-0-a", standbyState: "" })]);
+    expect(line).toMatchObject({ healthy: false, standby: "none", note: "no synchronous standby: votes wait" });
+  });
+
+  test("is there for a shard that the tally has never read", () => {
+    const missing = create(TallyCutSchema, { missing: [{ shardId: 3 }] });
+    expect(shardLines(missing, undefined)).toMatchObject([
+      { shardId: 3, counted: "–", note: "not read since the start" },
+    ]);
+  });
+});

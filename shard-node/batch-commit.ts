@@ -1,0 +1,141 @@
+/**
+ * The transaction of a batch: one pipelined write that ends in COMMIT (design, cast path 5). It counts as committed only
+ * when the command tag is COMMIT and no notice came with it; anything that is not plainly a success or plainly a failure
+ * is unknown, and only a takeover can tell (durability, hole 3).
+ */
+import type pg from "pg";
+import type { BatchIdentity, NewVotes, SealedBatch } from "./batch.ts";
+import { byteaArray, int4Array, int8Array, uuidArray } from "./binary-array.ts";
+import type { PostgresSession } from "./postgres-session.ts";
+import { classifyFailure, type PostgresFailure } from "./sqlstate.ts";
+
+export type CommitResult =
+  | { readonly kind: "committed" }
+  /** Rolled back for certain. */
+  | { readonly kind: "refused"; readonly failure: PostgresFailure }
+  | { readonly kind: "unknown"; readonly because: string };
+
+type Statement = { readonly name?: string; readonly text: string; readonly values: unknown[] };
+
+/** How often running totals are stored, in batches. */
+const snapshotEveryBatches = 4_096;
+
+/** Commits the batch. The session is destroyed when no answer comes within `limitMs`: nothing else ends such a wait. */
+export async function commitBatch(
+  session: PostgresSession,
+  batch: SealedBatch,
+  limitMs: number,
+): Promise<CommitResult> {
+  session.takeNotices();
+  const timer = setTimeout(() => session.destroy(), limitMs);
+  // The client rejects what is under way when it loses its socket, but it is not asked to notice a destroyed one.
+  const lost = new Promise<never>((_, reject) => session.onLost(reject));
+  lost.catch(() => undefined);
+  try {
+    return await Promise.race([runTransaction(session, batch), lost]);
+  } catch (error) {
+    return { kind: "unknown", because: error instanceof Error ? error.message : String(error) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function runTransaction(session: PostgresSession, batch: SealedBatch): Promise<CommitResult> {
+  const { client } = session;
+  const answers = [client.query("BEGIN"), ...statementsOf(batch).map((statement) => client.query(statement))];
+  const commit = client.query("COMMIT");
+  commit.catch(() => undefined);
+  const settled = await Promise.allSettled(answers);
+  const { command } = await commit;
+  const notices = session.takeNotices();
+  if (command === "ROLLBACK") {
+    const failed = settled.find((answer) => answer.status === "rejected");
+    return { kind: "refused", failure: classifyFailure(failed?.reason) };
+  }
+  if (command !== "COMMIT") return { kind: "unknown", because: `COMMIT was answered with ${command}` };
+  if (notices.length > 0) return { kind: "unknown", because: `COMMIT came with a notice: ${notices.join("; ")}` };
+  return { kind: "committed" };
+}
+
+/** In this order; the head's compare-and-set comes last, so that it alone decides (I6). */
+function statementsOf(batch: SealedBatch): Statement[] {
+  const { identity } = batch;
+  const statements: Statement[] = batch.newVotes.map((votes) => insertVotes(votes, identity.number));
+  for (const step of batch.control) {
+    statements.push({ text: step.text, values: [...step.values, ...(step.needsBatch ? [identity.number] : [])] });
+  }
+  statements.push(insertBatch(batch));
+  if (identity.number % snapshotEveryBatches === 0) {
+    statements.push({ text: "SELECT urna.take_count_snapshot($1)", values: [identity.number] });
+  }
+  statements.push({
+    name: "advance-head",
+    text: "SELECT urna.advance_head($1, $2, $3, $4, $5, $6)",
+    values: [
+      identity.writerEpoch,
+      identity.number,
+      batch.mapEpoch,
+      batch.treeSizeBefore,
+      batch.newVoteCount,
+      new Date(batch.stampMs),
+    ],
+  });
+  return statements;
+}
+
+/** No ON CONFLICT: a unique violation means a second writer (I2), and costs a fifth of the rate besides. */
+function insertVotes({ election, votes, leafIndexes }: NewVotes, batchNumber: number): Statement {
+  return {
+    name: `insert-votes-${election.number}`,
+    text: `INSERT INTO urna.votes_${election.number}
+             (nullifier, key_hash, leaf_index, batch_number, election_number, region, ballot)
+           SELECT v.nullifier, v.key_hash, v.leaf_index, $1, ${election.number}, v.region, v.ballot
+           FROM unnest($2::uuid[], $3::uuid[], $4::int8[], $5::int4[], $6::bytea[])
+             AS v (nullifier, key_hash, leaf_index, region, ballot)`,
+    values: [
+      batchNumber,
+      uuidArray(votes.map((vote) => vote.nullifier)),
+      uuidArray(votes.map((vote) => vote.keyHash)),
+      int8Array(leafIndexes),
+      int4Array(votes.map((vote) => vote.region)),
+      byteaArray(votes.map((vote) => vote.ballot)),
+    ],
+  };
+}
+
+function insertBatch(batch: SealedBatch): Statement {
+  const { identity, deltas } = batch;
+  const audit = batch.control.map((step) => step.audit);
+  return {
+    name: "insert-batch",
+    text: `INSERT INTO urna.batches (number, batch_id, writer_epoch, stamp, votes, tree_size, control,
+                                     count_election, count_region, count_cell, count_n)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    values: [
+      identity.number,
+      uuidText(identity.batchId),
+      identity.writerEpoch,
+      new Date(batch.stampMs),
+      batch.newVoteCount,
+      batch.treeSizeBefore + batch.newVoteCount,
+      audit.length === 0 ? null : JSON.stringify(audit),
+      int4Array(deltas.elections),
+      int4Array(deltas.regions),
+      int4Array(deltas.cells),
+      int4Array(deltas.n),
+    ],
+  };
+}
+
+/** Whether this very batch is in the log: by number, epoch and id together (design, cast path 6 and 8). */
+export async function findBatch(client: pg.Client, identity: BatchIdentity): Promise<boolean> {
+  const { rowCount } = await client.query(
+    "SELECT FROM urna.batches WHERE number = $1 AND writer_epoch = $2 AND batch_id = $3",
+    [identity.number, identity.writerEpoch, uuidText(identity.batchId)],
+  );
+  return rowCount === 1;
+}
+
+function uuidText(latin1: string): string {
+  return Buffer.from(latin1, "latin1").toString("hex");
+}

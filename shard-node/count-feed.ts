@@ -1,0 +1,73 @@
+/**
+ * The counts that are durable, batch by batch, for whoever follows them: the newest batches from memory, older ones summed
+ * by Postgres. Only batches up to the durable mark are ever in it (design, cast path 9).
+ */
+
+import type { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
+import type { CountDeltas } from "./batch.ts";
+
+export type FeedChange = { readonly electionId: string; readonly state: ElectionState };
+
+export type FeedBatch = {
+  readonly number: number;
+  readonly stampMs: number;
+  readonly deltas: CountDeltas;
+  readonly changes: readonly FeedChange[];
+};
+
+/** Batches kept in memory; a reader that is further behind is served from the batch log. */
+const recentMax = 512;
+
+export class CountFeed {
+  #recent: FeedBatch[] = [];
+  #durableBatch: number;
+  #stampMs: number;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(durableBatch: number, stampMs: number) {
+    this.#durableBatch = durableBatch;
+    this.#stampMs = stampMs;
+  }
+
+  /** The durable mark: the newest batch whose commit, or a takeover after it, returned clean. */
+  get durableBatch(): number {
+    return this.#durableBatch;
+  }
+
+  get stampMs(): number {
+    return this.#stampMs;
+  }
+
+  publish(batch: FeedBatch): void {
+    if (batch.number !== this.#durableBatch + 1) {
+      throw new Error(`batch ${batch.number} was published after batch ${this.#durableBatch} (I5)`);
+    }
+    this.#recent.push(batch);
+    if (this.#recent.length > recentMax) this.#recent = this.#recent.slice(-recentMax / 2);
+    this.#durableBatch = batch.number;
+    this.#stampMs = batch.stampMs;
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** The batches after this one, all of them, or undefined when memory does not reach so far back. */
+  after(batch: number): readonly FeedBatch[] | undefined {
+    const first = this.#recent[0]?.number ?? this.#durableBatch + 1;
+    if (batch + 1 < first) return undefined;
+    return this.#recent.slice(batch + 1 - first);
+  }
+
+  /** Resolves when a batch after this one is durable, or when the signal aborts. */
+  async reaches(batch: number, signal: AbortSignal): Promise<void> {
+    while (this.#durableBatch < batch && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#waiting.delete(wake);
+          signal.removeEventListener("abort", wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+        signal.addEventListener("abort", wake, { once: true });
+      });
+    }
+  }
+}

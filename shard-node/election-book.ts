@@ -1,0 +1,177 @@
+/**
+ * The elections of this shard as its writer knows them: loaded after a takeover, changed only when a control batch is
+ * durable, so that no answer ever reveals a state that may vanish (design, cast path 9).
+ */
+import { fromBinary } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type pg from "pg";
+import { ballotCounts, decodeBallot, type ElectionShape, electionShape } from "#proto/election-shape.ts";
+import { ElectionDefinitionSchema, ElectionState } from "#proto/generated/urna/v1/election_pb.js";
+
+/** What a ballot adds, by cell. */
+export type CellCounts = ReadonlyMap<number, number>;
+
+const countsCacheMax = 50_000;
+
+/** One election on this shard. */
+export class ElectionEntry {
+  readonly number: number;
+  readonly shape: ElectionShape;
+  readonly wrappedKey: Uint8Array;
+  readonly hashLatin1: string;
+  state: ElectionState = ElectionState.CREATED;
+  openBatch = 0;
+  closeBatch = 0;
+  readonly #countsCache = new Map<string, CellCounts | undefined>();
+
+  constructor(number: number, shape: ElectionShape, wrappedKey: Uint8Array) {
+    this.number = number;
+    this.shape = shape;
+    this.wrappedKey = wrappedKey;
+    this.hashLatin1 = shape.definitionHash.toString("latin1");
+  }
+
+  get id(): string {
+    return this.shape.definition.electionId;
+  }
+
+  get opensAtMs(): number | undefined {
+    const { opensAt } = this.shape.definition;
+    return opensAt === undefined ? undefined : timestampMs(opensAt);
+  }
+
+  get closesAtMs(): number | undefined {
+    const { closesAt } = this.shape.definition;
+    return closesAt === undefined ? undefined : timestampMs(closesAt);
+  }
+
+  /** What the ballot adds in this leaf region, or undefined when it is not a canonical ballot of the region: routers check, the shard asserts. */
+  countsOf(region: number, ballot: string): CellCounts | undefined {
+    const key = `${region}:${ballot}`;
+    if (this.#countsCache.has(key)) return this.#countsCache.get(key);
+    if (this.#countsCache.size >= countsCacheMax) this.#countsCache.clear();
+    const bytes = Buffer.from(ballot, "latin1");
+    const counts = isCanonicalBallot(this.shape, region, bytes) ? ballotCounts(this.shape, region, bytes) : undefined;
+    this.#countsCache.set(key, counts);
+    return counts;
+  }
+}
+
+function isCanonicalBallot(shape: ElectionShape, region: number, ballot: Buffer): boolean {
+  if (shape.leaves[region] === undefined || ballot.length % 2 !== 0) return false;
+  const cells = decodeBallot(ballot);
+  if (cells.some((cell, i) => i > 0 && cell <= (cells[i - 1] ?? 0))) return false;
+  let placed = 0;
+  for (const contest of shape.contests.values()) {
+    const selected = cells.filter((cell) => cell >= contest.firstCell && cell < contest.undervoteCell).length;
+    if (selected > contest.selectionsMax || (selected > 0 && contest.onBallot[region] !== 1)) return false;
+    placed += selected;
+  }
+  return placed === cells.length;
+}
+
+/** An election as its home shard holds it. */
+export type HomeRecord = {
+  readonly electionId: string;
+  readonly definition: Buffer;
+  readonly definitionHash: Buffer;
+  readonly wrappedKey: Buffer;
+  readonly wantedState: ElectionState;
+  readonly createdAtMs: number;
+  readonly requestedBy: string;
+};
+
+export class ElectionBook {
+  readonly #entries = new Map<string, ElectionEntry>();
+  readonly #byNumber = new Map<number, ElectionEntry>();
+  readonly #homes = new Map<string, HomeRecord>();
+
+  entry(electionId: string): ElectionEntry | undefined {
+    return this.#entries.get(electionId);
+  }
+
+  byNumber(number: number): ElectionEntry | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  entries(): IterableIterator<ElectionEntry> {
+    return this.#entries.values();
+  }
+
+  home(electionId: string): HomeRecord | undefined {
+    return this.#homes.get(electionId);
+  }
+
+  homes(): IterableIterator<HomeRecord> {
+    return this.#homes.values();
+  }
+
+  add(entry: ElectionEntry): void {
+    this.#entries.set(entry.id, entry);
+    this.#byNumber.set(entry.number, entry);
+  }
+
+  putHome(record: HomeRecord): void {
+    this.#homes.set(record.electionId, record);
+  }
+
+  /** The number that `urna.define_election` will give next. */
+  nextNumber(): number {
+    return Math.max(0, ...this.#byNumber.keys()) + 1;
+  }
+
+  /** Reads everything anew, on a session that has just taken over. */
+  static async load(client: pg.Client): Promise<ElectionBook> {
+    const book = new ElectionBook();
+    const { rows } = await client.query<ElectionRow>(
+      "SELECT number, definition, wrapped_key, state, open_batch, close_batch FROM urna.elections ORDER BY number",
+    );
+    for (const row of rows) book.add(entryOf(row));
+    const homes = await client.query<HomeRow>(
+      `SELECT election_id, definition, definition_hash, wrapped_key, wanted_state, created_at, requested_by
+       FROM urna.home_elections`,
+    );
+    for (const row of homes.rows) book.putHome(homeOf(row));
+    return book;
+  }
+}
+
+type ElectionRow = {
+  readonly number: number;
+  readonly definition: Buffer;
+  readonly wrapped_key: Buffer;
+  readonly state: number;
+  readonly open_batch: string;
+  readonly close_batch: string;
+};
+
+function entryOf(row: ElectionRow): ElectionEntry {
+  const shape = electionShape(fromBinary(ElectionDefinitionSchema, row.definition));
+  const entry = new ElectionEntry(row.number, shape, row.wrapped_key);
+  entry.state = row.state;
+  entry.openBatch = Number(row.open_batch);
+  entry.closeBatch = Number(row.close_batch);
+  return entry;
+}
+
+type HomeRow = {
+  readonly election_id: string;
+  readonly definition: Buffer;
+  readonly definition_hash: Buffer;
+  readonly wrapped_key: Buffer;
+  readonly wanted_state: number;
+  readonly created_at: Date;
+  readonly requested_by: string;
+};
+
+function homeOf(row: HomeRow): HomeRecord {
+  return {
+    electionId: row.election_id,
+    definition: row.definition,
+    definitionHash: row.definition_hash,
+    wrappedKey: row.wrapped_key,
+    wantedState: row.wanted_state,
+    createdAtMs: row.created_at.getTime(),
+    requestedBy: row.requested_by,
+  };
+}

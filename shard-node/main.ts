@@ -1,0 +1,88 @@
+/**
+ * A shard node. In the order in which a vote meets them:
+ *
+ *   config           what the environment says
+ *   shard-service    the calls; vote-intake reads frames of votes from routers and answers them
+ *   vote-frame       a frame while its votes wait; vote-queue holds them, bounded
+ *   node             spare or writer; spare-watch waits for the writer's silence, takeover is the fence
+ *   writer           one batch after the other, and what became of each
+ *   batch            seals votes: vote-lookup finds repeats, election-book says what is open, leaf numbers, count deltas
+ *   batch-commit     the transaction; fenced-look-up when the outcome stayed unknown; sqlstate says what a failure means
+ *   count-feed       what is durable; count-stream sends it to the tally, count-reader reads it from the tables
+ *   reconciler       copies elections from their home shards (home-reader) as control-steps
+ *   standby-monitor  the standby's state; metrics; postgres-session every connection, reader-pool those that read
+ */
+import { randomBytes } from "node:crypto";
+import { bind, GrpcServer } from "#mesh/grpc-server.ts";
+import { createLogger } from "#mesh/log.ts";
+import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
+import { runService } from "#mesh/service-process.ts";
+import { openStaticDirectory } from "#mesh/static-directory.ts";
+import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { transportBytesMax } from "#proto/limits.ts";
+import { readConfig } from "./config.ts";
+import { HomeReader } from "./home-reader.ts";
+import { ShardMetrics } from "./metrics.ts";
+import { ShardNode } from "./node.ts";
+import { ReaderPool } from "./reader-pool.ts";
+import { Reconciler } from "./reconciler.ts";
+import { notReadyBecause, shardService } from "./shard-service.ts";
+import { StandbyMonitor } from "./standby-monitor.ts";
+
+const config = readConfig();
+const log = createLogger(config.name, config.logLevel);
+
+await runService(
+  config.name,
+  async (life) => {
+    const registry = createMetrics();
+    const metrics = new ShardMetrics(registry);
+    const directory = await openStaticDirectory(config.directoryFile, log);
+    const node = new ShardNode({
+      ...config,
+      writer: `${config.name}/${randomBytes(6).toString("hex")}`,
+      log,
+      metrics,
+    });
+    const homes = new HomeReader(directory);
+    const readers = new ReaderPool(config.address);
+    const reconciler = new Reconciler(config.shardId, node, homes, log);
+    const monitor: StandbyMonitor = new StandbyMonitor(config.address, log, () => showState());
+    const parts = { name: config.name, shardId: config.shardId, node, readers, reconciler, monitor };
+    const server = new GrpcServer([bind(ShardService, shardService(parts))], {
+      log,
+      messageBytesMax: transportBytesMax,
+    });
+
+    const showState = () => {
+      const writing = node.state.kind === "writing" && notReadyBecause(parts) === "";
+      server.setServing(ShardService.typeName, writing);
+      server.setServing("", writing || (node.state.kind === "spare" && node.state.because === ""));
+      const waitingVotes = node.state.kind === "writing" ? node.state.writer.waitingVotes : 0;
+      metrics.observe({ waitingVotes, standbyLagBytes: monitor.state.lagBytes, writing });
+    };
+
+    await server.listen(config.grpcListen);
+    const metricsServer = await serveMetrics(registry, config.metricsListen);
+    node.onChange(showState);
+    monitor.start();
+    reconciler.start(config.reconcileEveryMs);
+    node.run().catch((error: unknown) => life.fail(error));
+
+    return {
+      drain: async () => {
+        server.setServing(ShardService.typeName, false);
+        server.setServing("", false);
+        reconciler.stop();
+        await node.stop(config.drainLimitMs);
+        await server.close(500);
+        monitor.stop();
+        homes.close();
+        readers.close();
+        directory.close();
+        await metricsServer.close();
+      },
+    };
+  },
+  log,
+);

@@ -1,0 +1,77 @@
+/** What Prometheus sees of a shard node. */
+import { Counter, Gauge, Histogram } from "prom-client";
+import type { Registry } from "#mesh/metrics.ts";
+import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
+import type { SealedBatch } from "./batch.ts";
+import type { CommitResult } from "./batch-commit.ts";
+
+export class ShardMetrics {
+  readonly #votes: Counter;
+  readonly #commits: Counter;
+  readonly #batchVotes: Histogram;
+  readonly #commitSeconds: Histogram;
+  readonly #waitingVotes: Gauge;
+  readonly #standbyLagBytes: Gauge;
+  readonly #writing: Gauge;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.#votes = new Counter({
+      name: "urna_shard_votes_total",
+      help: "Votes settled by batches, by outcome.",
+      labelNames: ["outcome"],
+      registers,
+    });
+    this.#commits = new Counter({
+      name: "urna_shard_commits_total",
+      help: "Batches tried, by what the commit said.",
+      labelNames: ["result"],
+      registers,
+    });
+    this.#batchVotes = new Histogram({
+      name: "urna_shard_batch_votes",
+      help: "New votes in a batch.",
+      buckets: [0, 1, 4, 16, 64, 256, 1_024, 2_048, 4_096, 8_192],
+      registers,
+    });
+    this.#commitSeconds = new Histogram({
+      name: "urna_shard_commit_seconds",
+      help: "From the first byte of a batch's transaction to the answer of its COMMIT.",
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 10],
+      registers,
+    });
+    this.#waitingVotes = new Gauge({
+      name: "urna_shard_waiting_votes",
+      help: "Votes received and in no batch.",
+      registers,
+    });
+    this.#standbyLagBytes = new Gauge({
+      name: "urna_shard_standby_lag_bytes",
+      help: "WAL that the standby has not flushed.",
+      registers,
+    });
+    this.#writing = new Gauge({
+      name: "urna_shard_writing",
+      help: "1 while this node is a writer that is ready.",
+      registers,
+    });
+  }
+
+  settled(answers: SealedBatch["answers"]): void {
+    const counts = new Map<RecordOutcome, number>();
+    for (const [, { outcome }] of answers) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+    for (const [outcome, n] of counts) this.#votes.inc({ outcome: RecordOutcome[outcome].toLowerCase() }, n);
+  }
+
+  commitTried(result: CommitResult["kind"], newVotes: number, tookMs: number): void {
+    this.#commits.inc({ result });
+    this.#batchVotes.observe(newVotes);
+    this.#commitSeconds.observe(tookMs / 1_000);
+  }
+
+  observe(state: { waitingVotes: number; standbyLagBytes: number; writing: boolean }): void {
+    this.#waitingVotes.set(state.waitingVotes);
+    this.#standbyLagBytes.set(state.standbyLagBytes);
+    this.#writing.set(state.writing ? 1 : 0);
+  }
+}

@@ -1,0 +1,60 @@
+/** A few connections for reads, apart from the writer's. What they see is cut to the durable mark by whoever asks. */
+import type pg from "pg";
+import { type PostgresAddress, PostgresSession } from "./postgres-session.ts";
+
+const sessionsMax = 4;
+
+export class ReaderPool {
+  readonly #address: PostgresAddress;
+  readonly #idle: PostgresSession[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #busy = 0;
+
+  constructor(address: PostgresAddress) {
+    this.#address = address;
+  }
+
+  /** Runs the work on a session of its own; waits when all are in use. The signal ends a wait, and the session in use. */
+  async use<T>(work: (client: pg.Client) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await using lease = await this.lease(signal);
+    return await work(lease.client);
+  }
+
+  async lease(signal?: AbortSignal): Promise<{ readonly client: pg.Client } & AsyncDisposable> {
+    while (this.#busy >= sessionsMax) {
+      signal?.throwIfAborted();
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#busy += 1;
+    try {
+      const session = await this.#open();
+      const cut = () => session.destroy();
+      signal?.addEventListener("abort", cut, { once: true });
+      const release = async () => {
+        signal?.removeEventListener("abort", cut);
+        this.#release(session);
+      };
+      return { client: session.client, [Symbol.asyncDispose]: release };
+    } catch (error) {
+      this.#release(undefined);
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const session of this.#idle.splice(0)) session.destroy();
+  }
+
+  async #open(): Promise<PostgresSession> {
+    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
+      if (!session.lost) return session;
+    }
+    return await PostgresSession.open(this.#address, "reader");
+  }
+
+  #release(session: PostgresSession | undefined): void {
+    this.#busy -= 1;
+    if (session !== undefined && !session.lost) this.#idle.push(session);
+    this.#waiting.shift()?.();
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Brings this shard's copies of all elections to what their homes want, whoever died meanwhile: every second for all of
+ * them, and at once for the one that a router asks for.
+ */
+import type { Logger } from "#mesh/log.ts";
+import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
+import { RejectionError } from "#proto/rejections.ts";
+import { copySteps } from "./control-steps.ts";
+import type { ElectionEntry, HomeRecord } from "./election-book.ts";
+import type { HomeReader } from "./home-reader.ts";
+import type { ShardNode } from "./node.ts";
+import type { Writer } from "./writer.ts";
+
+export class Reconciler {
+  readonly #shardId: number;
+  readonly #node: ShardNode;
+  readonly #homes: HomeReader;
+  readonly #log: Logger;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(shardId: number, node: ShardNode, homes: HomeReader, log: Logger) {
+    this.#shardId = shardId;
+    this.#node = node;
+    this.#homes = homes;
+    this.#log = log;
+  }
+
+  start(everyMs: number): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#round().finally(() => this.start(everyMs)), everyMs);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Where the election stands on this shard once it is what its home wants. */
+  async reconcile(electionId: string): Promise<ElectionEntry> {
+    const { writer } = this.#node.requireWriter();
+    await this.#copy(writer, await this.#homeRecord(writer, electionId));
+    const entry = writer.book.entry(electionId);
+    if (entry === undefined) throw new RejectionError("SHARD_UNAVAILABLE", "the election is not on this shard yet");
+    return entry;
+  }
+
+  async #homeRecord(writer: Writer, electionId: string): Promise<HomeRecord> {
+    const home = this.#homes.homeOf(electionId);
+    if (home.shardId !== this.#shardId) return await this.#homes.read(home, electionId);
+    const record = writer.book.home(electionId);
+    if (record === undefined) throw new RejectionError("UNKNOWN_ELECTION", `no election has the id "${electionId}"`);
+    return record;
+  }
+
+  async #copy(writer: Writer, record: HomeRecord): Promise<void> {
+    await writer.control((book) => copySteps(book, record));
+  }
+
+  /** One look at every shard. A shard that cannot be asked is asked again in the next round. */
+  async #round(): Promise<void> {
+    if (this.#node.state.kind !== "writing") return;
+    const { writer } = this.#node.state;
+    for (const shard of this.#homes.shards) {
+      try {
+        if (shard.shardId === this.#shardId) await this.#copyOwn(writer);
+        else await this.#copyFrom(writer, shard.shardId);
+      } catch (error) {
+        this.#log.debug({ err: error, shard: shard.shardId }, "elections could not be copied; trying again");
+      }
+    }
+  }
+
+  async #copyOwn(writer: Writer): Promise<void> {
+    for (const record of writer.book.homes()) {
+      if (isBehind(writer, record)) await this.#copy(writer, record);
+    }
+  }
+
+  async #copyFrom(writer: Writer, shardId: number): Promise<void> {
+    const shard = this.#homes.shards.find((entry) => entry.shardId === shardId);
+    if (shard === undefined) return;
+    for (const listed of await this.#homes.list(shard)) {
+      const { electionId } = listed;
+      if (!isBehind(writer, { electionId, wantedState: listed.wantedState })) continue;
+      await this.#copy(writer, await this.#homes.read(shard, electionId));
+    }
+  }
+}
+
+function isBehind(writer: Writer, wanted: Pick<HomeRecord, "electionId" | "wantedState">): boolean {
+  const state = writer.book.entry(wanted.electionId)?.state ?? ElectionState.UNSPECIFIED;
+  return state < wanted.wantedState;
+}

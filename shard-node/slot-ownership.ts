@@ -1,0 +1,32 @@
+/** Which slots this shard owns, as its own database says: the truth of ownership is in the shards (I6). */
+import type pg from "pg";
+import { nullifierBytes, slotCount } from "#proto/limits.ts";
+import { slotOf } from "#proto/slots.ts";
+
+export class SlotOwnership {
+  readonly #owned: Uint8Array;
+
+  private constructor(owned: Uint8Array) {
+    this.#owned = owned;
+  }
+
+  static async load(client: pg.Client): Promise<SlotOwnership> {
+    const { rows } = await client.query<{ first_slot: number; last_slot: number }>(
+      "SELECT first_slot, last_slot FROM urna.slots",
+    );
+    const owned = new Uint8Array(slotCount);
+    for (const row of rows) owned.fill(1, row.first_slot, row.last_slot + 1);
+    return new SlotOwnership(owned);
+  }
+
+  ownsAll(nullifiers: Uint8Array): boolean {
+    for (let offset = 0; offset < nullifiers.length; offset += nullifierBytes) {
+      if (!this.owns(nullifiers, offset)) return false;
+    }
+    return true;
+  }
+
+  owns(nullifiers: Uint8Array, offset: number): boolean {
+    return this.#owned[slotOf(nullifiers, offset)] === 1;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Takeover: the only fence there is (design, cast path 7). One transaction that raises the writer epoch and commits
+ * cleanly; after it no earlier connection can commit, this process's own included, and everything visible before it is
+ * on the standby. Head, elections and batches are read only after it.
+ */
+import type pg from "pg";
+import { type PostgresAddress, PostgresSession, writerApplicationName } from "./postgres-session.ts";
+import { classifyFailure } from "./sqlstate.ts";
+
+export type Head = {
+  readonly deployment: string;
+  readonly shardId: number;
+  readonly shardCount: number;
+  readonly writerEpoch: number;
+  readonly batch: number;
+  readonly mapEpoch: number;
+  readonly treeSize: number;
+  /** Milliseconds since 1970 of the newest batch; 0 before the first. */
+  readonly stampMs: number;
+};
+
+/**
+ * Where a spare saw the head: it takes over only from a writer that stands still. A writer that reconnects names nothing:
+ * the head must still bear its own name, which no other process has.
+ */
+export type SeenHead = Pick<Head, "writerEpoch" | "batch">;
+
+export type TakenOver = { readonly session: PostgresSession; readonly head: Head };
+
+/** Somebody else has taken over since the head was seen. */
+export class DeposedError extends Error {
+  /** Whether the batch whose outcome was unknown is stored for good. */
+  readonly batchStored: boolean;
+
+  constructor(batchStored = false) {
+    super("another node has taken over this shard");
+    this.name = "DeposedError";
+    this.batchStored = batchStored;
+  }
+}
+
+/**
+ * Opens a session and takes over. `writer` is unique to this process. Throws DeposedError when the head has moved, NotReadyError when Postgres does not keep
+ * what the shard promises, and otherwise what the connection throws. `limitMs` bounds the wait for the standby.
+ */
+export async function takeOver(
+  address: PostgresAddress,
+  writer: string,
+  seen: SeenHead | undefined,
+  limitMs: number,
+): Promise<TakenOver> {
+  const session = await PostgresSession.open(address, "writer");
+  const timer = setTimeout(() => session.destroy(), limitMs);
+  try {
+    await raiseEpoch(session, writer, seen);
+    const head = await readHead(session.client);
+    return { session, head };
+  } catch (error) {
+    const failure = classifyFailure(error);
+    if (failure.kind === "blocked") await endHolders(session.client);
+    session.destroy();
+    if (failure.kind === "deposed") throw new DeposedError();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function raiseEpoch(session: PostgresSession, writer: string, seen: SeenHead | undefined): Promise<void> {
+  session.takeNotices();
+  await session.client.query("BEGIN");
+  try {
+    await session.client.query("SELECT urna.take_over($1, $2, $3)", [
+      writer,
+      seen?.writerEpoch ?? null,
+      seen?.batch ?? null,
+    ]);
+  } catch (error) {
+    await session.client.query("ROLLBACK");
+    throw error;
+  }
+  const commit = await session.client.query("COMMIT");
+  const notices = session.takeNotices();
+  if (commit.command !== "COMMIT" || notices.length > 0) {
+    throw new Error(`the takeover did not commit cleanly: ${commit.command} ${notices.join("; ")}`);
+  }
+}
+
+/** A takeover that stays blocked ends the writer sessions that hold the head. They are fenced or they block for ever. */
+async function endHolders(client: pg.Client): Promise<void> {
+  await client.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE application_name = $1 AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL`,
+    [writerApplicationName],
+  );
+}
+
+type HeadRow = {
+  readonly deployment: string;
+  readonly shard_id: number;
+  readonly shard_count: number;
+  readonly writer_epoch: string;
+  readonly batch_number: string;
+  readonly map_epoch: string;
+  readonly tree_size: string;
+  readonly stamp_ms: string | null;
+};
+
+/** The head as any session sees it. Not durable knowledge unless the session has just taken over. */
+export async function readHead(client: pg.Client): Promise<Head> {
+  const { rows } = await client.query<HeadRow>(
+    `SELECT deployment, shard_id, shard_count, writer_epoch, batch_number, map_epoch, tree_size,
+            CASE WHEN isfinite(stamp) THEN floor(extract(epoch FROM stamp) * 1000)::text END AS stamp_ms
+     FROM urna.head`,
+  );
+  const row = rows[0];
+  if (row === undefined) throw new Error("urna.head is empty: run the migration");
+  return {
+    deployment: row.deployment,
+    shardId: row.shard_id,
+    shardCount: row.shard_count,
+    writerEpoch: Number(row.writer_epoch),
+    batch: Number(row.batch_number),
+    mapEpoch: Number(row.map_epoch),
+    treeSize: Number(row.tree_size),
+    stampMs: Number(row.stamp_ms ?? 0),
+  };
+}

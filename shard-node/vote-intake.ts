@@ -1,0 +1,116 @@
+/** The RecordVotes stream: frames in, answers out. Each frame is answered once, or the stream ends and it stays unknown. */
+import type { CallContext } from "#mesh/service-call.ts";
+import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { nullifierBytes } from "#proto/limits.ts";
+import { RejectionError } from "#proto/rejections.ts";
+import type { ShardNode } from "./node.ts";
+import type { SlotOwnership } from "./slot-ownership.ts";
+import { WaitingFrame, type WaitingVote } from "./vote-frame.ts";
+import type { Writer } from "./writer.ts";
+
+export async function* recordVotes(
+  node: ShardNode,
+  requests: AsyncIterable<RecordVotesRequest>,
+  call: CallContext,
+): AsyncGenerator<RecordVotesResponse> {
+  const { writer, ended } = node.requireWriter();
+  const answers = new AnswerQueue();
+  const logOrigin = `${writer.head.deployment}/shard/${writer.head.shardId}`;
+  const deposed = () => answers.fail(new RejectionError("SHARD_UNAVAILABLE", "this node is the writer no more"));
+  ended.addEventListener("abort", deposed, { once: true });
+  const gone = () => answers.close();
+  call.signal.addEventListener("abort", gone, { once: true });
+  const reading = readFrames(writer, logOrigin, requests, answers);
+  try {
+    yield* answers.drain();
+    await reading;
+  } finally {
+    ended.removeEventListener("abort", deposed);
+    call.signal.removeEventListener("abort", gone);
+  }
+}
+
+/** Reads until the router ends its half. Answers that are still owed keep the other half open. */
+async function readFrames(
+  writer: Writer,
+  logOrigin: string,
+  requests: AsyncIterable<RecordVotesRequest>,
+  answers: AnswerQueue,
+): Promise<void> {
+  try {
+    for await (const request of requests) {
+      answers.owe();
+      const frame = new WaitingFrame(request, logOrigin, performance.now(), (response) => answers.push(response));
+      admit(writer, request.nullifiers, frame);
+    }
+    answers.closeWhenPaid();
+  } catch (error) {
+    answers.fail(error instanceof RejectionError ? error : new RejectionError("SHARD_UNAVAILABLE"));
+  }
+}
+
+/** The shard asserts that a slot is its own (I6), and refuses before it collapses (I9). */
+function admit(writer: Writer, nullifiers: Uint8Array, frame: WaitingFrame): void {
+  const own = ownVotes(writer.ownership, nullifiers, frame);
+  if (own.length > 0 && !writer.offer(own)) {
+    for (const vote of own) vote.settle({ outcome: RecordOutcome.OVERLOADED });
+  }
+}
+
+function ownVotes(ownership: SlotOwnership, nullifiers: Uint8Array, frame: WaitingFrame): readonly WaitingVote[] {
+  if (ownership.ownsAll(nullifiers)) return frame.votes;
+  const own: WaitingVote[] = [];
+  for (const vote of frame.votes) {
+    if (ownership.owns(nullifiers, vote.index * nullifierBytes)) own.push(vote);
+    else vote.settle({ outcome: RecordOutcome.WRONG_SHARD });
+  }
+  return own;
+}
+
+/** Answers on their way to one router; bounded by the votes that may wait. */
+class AnswerQueue {
+  readonly #answers: RecordVotesResponse[] = [];
+  #owed = 0;
+  #closing = false;
+  #closed = false;
+  #failure: RejectionError | undefined;
+  #wake: (() => void) | undefined;
+
+  owe(): void {
+    this.#owed += 1;
+  }
+
+  push(answer: RecordVotesResponse): void {
+    this.#owed -= 1;
+    this.#answers.push(answer);
+    this.#wake?.();
+  }
+
+  closeWhenPaid(): void {
+    this.#closing = true;
+    this.#wake?.();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#wake?.();
+  }
+
+  fail(failure: RejectionError): void {
+    this.#failure ??= failure;
+    this.#wake?.();
+  }
+
+  async *drain(): AsyncGenerator<RecordVotesResponse> {
+    while (!this.#closed) {
+      yield* this.#answers.splice(0);
+      if (this.#answers.length > 0) continue;
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#closing && this.#owed === 0) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}

@@ -1,0 +1,373 @@
+/**
+ * The shard's writer: one batch after the other (design, cast path 4 to 8). While a batch commits, everything that arrives
+ * waits and becomes the next one, so batches grow by themselves under load and shrink to one vote when idle.
+ *
+ * - W1 Votes are settled only after `#commit` says "stored": a clean COMMIT, or the batch found by its id after a takeover.
+ * - W2 A batch whose outcome is unknown is looked for after a takeover and before anything else is committed.
+ * - W3 The election book and the durable mark move only with a stored batch.
+ * - W4 Whatever throws DeposedError, the writer never touches the head again.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "#mesh/log.ts";
+import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { RejectionError } from "#proto/rejections.ts";
+import { type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
+import { type CommitResult, commitBatch, findBatch } from "./batch-commit.ts";
+import { type ControlStep, dueSteps } from "./control-steps.ts";
+import { CountFeed, type FeedChange } from "./count-feed.ts";
+import { ElectionBook } from "./election-book.ts";
+import { fencedLookUp } from "./fenced-look-up.ts";
+import type { ShardMetrics } from "./metrics.ts";
+import type { PostgresAddress, PostgresSession } from "./postgres-session.ts";
+import { SlotOwnership } from "./slot-ownership.ts";
+import { DeposedError, type Head, type TakenOver, takeOver } from "./takeover.ts";
+import type { WaitingVote } from "./vote-frame.ts";
+import { lookUpVotes } from "./vote-lookup.ts";
+import { type QueueLimits, VoteQueue } from "./vote-queue.ts";
+
+export type WriterOptions = {
+  readonly address: PostgresAddress;
+  /** Unique to this process: the node's name and some random characters. */
+  readonly writer: string;
+  readonly queueLimits: QueueLimits;
+  readonly batchVotesMax: number;
+  readonly batchBytesMax: number;
+  /** How long a commit, or a takeover, may wait before its connection is given up. */
+  readonly commitLimitMs: number;
+  readonly pulseMs: number;
+  readonly log: Logger;
+  readonly metrics: ShardMetrics;
+};
+
+type ControlRequest = {
+  readonly steps: (book: ElectionBook) => readonly ControlStep[];
+  readonly done: PromiseWithResolvers<void>;
+};
+
+type Stored = "stored" | "not-stored" | "data-error";
+
+const slowCommitMs = 1_000;
+const retryMs = 200;
+
+export class Writer {
+  readonly #options: WriterOptions;
+  readonly #queue: VoteQueue;
+  readonly #controls: ControlRequest[] = [];
+  readonly feed: CountFeed;
+  #session: PostgresSession;
+  #head: Head;
+  #book: ElectionBook;
+  #ownership: SlotOwnership;
+  #notReadyBecause = "";
+  #draining = false;
+  #aborted = false;
+  #lastCommitAtMs = performance.now();
+  #wake: (() => void) | undefined;
+
+  private constructor(options: WriterOptions, taken: TakenOver, book: ElectionBook, ownership: SlotOwnership) {
+    this.#options = options;
+    this.#queue = new VoteQueue(options.queueLimits);
+    this.#session = taken.session;
+    this.#head = taken.head;
+    this.#book = book;
+    this.#ownership = ownership;
+    this.feed = new CountFeed(taken.head.batch, taken.head.stampMs);
+  }
+
+  static async begin(options: WriterOptions, taken: TakenOver): Promise<Writer> {
+    const book = await ElectionBook.load(taken.session.client);
+    return new Writer(options, taken, book, await SlotOwnership.load(taken.session.client));
+  }
+
+  get head(): Head {
+    return this.#head;
+  }
+
+  get book(): ElectionBook {
+    return this.#book;
+  }
+
+  get ownership(): SlotOwnership {
+    return this.#ownership;
+  }
+
+  get waitingVotes(): number {
+    return this.#queue.length;
+  }
+
+  /** Why the writer cannot commit at the moment; empty when it can. */
+  get notReadyBecause(): string {
+    return this.#notReadyBecause;
+  }
+
+  /** Takes all of these votes, or none when too many wait (I9). */
+  offer(votes: readonly WaitingVote[]): boolean {
+    if (this.#draining || !this.#queue.offer(votes)) return false;
+    this.#wake?.();
+    return true;
+  }
+
+  /** Commits the steps as a control batch; resolves when it is durable, or at once when there is nothing to do. */
+  control(steps: (book: ElectionBook) => readonly ControlStep[]): Promise<void> {
+    const done = Promise.withResolvers<void>();
+    this.#controls.push({ steps, done });
+    this.#wake?.();
+    return done.promise;
+  }
+
+  /** Takes no more votes; `run` returns when those that wait are settled. */
+  drain(): void {
+    this.#draining = true;
+    this.#wake?.();
+  }
+
+  /** Gives up: `run` ends soon, and what is unsettled stays unknown. */
+  abort(): void {
+    this.#aborted = true;
+    this.#session.destroy();
+    this.#wake?.();
+  }
+
+  /** Writes until drained or aborted. Throws DeposedError. Every vote that was taken is settled when it ends. */
+  async run(): Promise<void> {
+    try {
+      while (!this.#aborted) {
+        const due = dueSteps(this.#book, this.#stampMs());
+        const request = this.#controls[0];
+        if (due.length > 0) await this.#commit(sealEmpty(this.#head, Date.now(), due));
+        else if (request !== undefined) await this.#runControl(request);
+        else if (this.#queue.length > 0) await this.#commitWaiting();
+        else if (this.#draining) return;
+        else if (this.#untilPulseMs() <= 0) await this.#commit(sealEmpty(this.#head, Date.now()));
+        else await this.#arrival(this.#untilPulseMs());
+      }
+    } finally {
+      this.#giveUpTheRest();
+    }
+  }
+
+  #stampMs(): number {
+    return Math.max(this.#head.stampMs, Date.now());
+  }
+
+  #untilPulseMs(): number {
+    return this.#lastCommitAtMs + this.#options.pulseMs - performance.now();
+  }
+
+  async #arrival(limitMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limitMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+
+  /** The steps are worked out here, between two batches, so that two requests never race. */
+  async #runControl(request: ControlRequest): Promise<void> {
+    let steps: readonly ControlStep[];
+    try {
+      steps = request.steps(this.#book);
+    } catch (error) {
+      this.#controls.shift();
+      request.done.reject(error);
+      return;
+    }
+    const stored = steps.length === 0 ? "stored" : await this.#commit(sealEmpty(this.#head, Date.now(), steps));
+    if (stored === "not-stored") return;
+    this.#controls.shift();
+    if (stored === "stored") request.done.resolve();
+    else request.done.reject(new RejectionError("INTERNAL"));
+  }
+
+  async #commitWaiting(): Promise<void> {
+    const { batchVotesMax, batchBytesMax } = this.#options;
+    const votes = this.#queue.take(batchVotesMax, batchBytesMax);
+    try {
+      await this.#commitVotes(votes);
+    } catch (error) {
+      leaveUnknown(votes);
+      throw error;
+    }
+  }
+
+  #answer(batch: SealedBatch): void {
+    for (const [vote, settlement] of batch.answers) vote.settle(settlement);
+    this.#options.metrics.settled(batch.answers);
+  }
+
+  /** A batch with a vote that cannot be stored is halved until that vote stands alone. */
+  async #commitVotes(taken: readonly WaitingVote[]): Promise<void> {
+    const votes = this.#settleExpired(taken);
+    if (votes.length === 0) return;
+    const batch = await this.#seal(votes);
+    if (batch === undefined) return;
+    const stored = await this.#commit(batch).catch((error: unknown) => {
+      if (error instanceof DeposedError && error.batchStored) this.#answer(batch);
+      throw error;
+    });
+    if (stored === "stored") {
+      this.#answer(batch);
+    } else if (stored === "not-stored") {
+      this.#queue.putBack(votes);
+    } else if (votes.length === 1) {
+      this.#options.log.error({ batchId: hex(batch.identity.batchId) }, "a vote cannot be stored; it was refused");
+      for (const vote of votes) vote.settle({ outcome: RecordOutcome.INTERNAL });
+    } else {
+      const half = Math.ceil(votes.length / 2);
+      await this.#commitVotes(votes.slice(0, half));
+      await this.#commitVotes(votes.slice(half));
+    }
+  }
+
+  /** Undefined when the look-up failed: the votes wait again. */
+  async #seal(votes: readonly WaitingVote[]): Promise<SealedBatch | undefined> {
+    try {
+      const existing = await lookUpVotes(this.#session.client, this.#book, votes);
+      return sealVotes(this.#head, Date.now(), this.#book, votes, existing);
+    } catch (error) {
+      if (!this.#session.lost) this.#options.log.warn({ err: error }, "the look-up of voters failed");
+      this.#queue.putBack(votes);
+      await this.#renew(messageOf(error));
+      return undefined;
+    }
+  }
+
+  #settleExpired(votes: readonly WaitingVote[]): WaitingVote[] {
+    const now = performance.now();
+    const live: WaitingVote[] = [];
+    for (const vote of votes) {
+      if (vote.deadlineAtMs > now) live.push(vote);
+      else vote.settle({ outcome: RecordOutcome.DEADLINE_PASSED });
+    }
+    return live;
+  }
+
+  /** Commits one batch and finds out what became of it (W1, W2). Throws DeposedError when another node writes now. */
+  async #commit(batch: SealedBatch): Promise<Stored> {
+    const startedAtMs = performance.now();
+    const result = await commitBatch(this.#session, batch, this.#options.commitLimitMs);
+    const tookMs = performance.now() - startedAtMs;
+    this.#options.metrics.commitTried(result.kind, batch.newVoteCount, tookMs);
+    if (tookMs > slowCommitMs) this.#options.log.warn({ tookMs, batch: batch.identity.number }, "a commit was slow");
+    return await this.#resolve(batch, result);
+  }
+
+  async #resolve(batch: SealedBatch, result: CommitResult): Promise<Stored> {
+    switch (result.kind) {
+      case "committed":
+        for (const step of batch.control) step.apply(this.#book, batch.identity.number);
+        this.#head = {
+          ...this.#head,
+          batch: batch.identity.number,
+          treeSize: this.#head.treeSize + batch.newVoteCount,
+          stampMs: batch.stampMs,
+        };
+        this.#publish(batch);
+        return "stored";
+      case "refused":
+        if (result.failure.kind === "data") return "data-error";
+        await this.#renew("message" in result.failure ? result.failure.message : result.failure.kind);
+        return "not-stored";
+      case "unknown":
+        return await this.#resolveUnknown(batch, result.because);
+    }
+  }
+
+  /** After the takeover the batch is there for good, or it never will be. */
+  async #resolveUnknown(batch: SealedBatch, because: string): Promise<Stored> {
+    const { log, address, commitLimitMs } = this.#options;
+    log.warn({ because, batch: batch.identity.number }, "the outcome of a commit is unknown");
+    let found: boolean;
+    try {
+      await this.#renew(because);
+      found = await findBatch(this.#session.client, batch.identity);
+    } catch (error) {
+      if (!(error instanceof DeposedError)) throw error;
+      throw new DeposedError(await fencedLookUp(address, batch.identity, commitLimitMs));
+    }
+    log.info({ found, batch: batch.identity.number }, "the outcome of a commit was looked up");
+    if (!found) return "not-stored";
+    this.#publish(batch);
+    return "stored";
+  }
+
+  #publish(batch: SealedBatch): void {
+    this.#notReadyBecause = "";
+    this.#lastCommitAtMs = performance.now();
+    this.feed.publish({
+      number: batch.identity.number,
+      stampMs: batch.stampMs,
+      deltas: batch.deltas,
+      changes: this.#changesOf(batch),
+    });
+  }
+
+  #changesOf(batch: SealedBatch): FeedChange[] {
+    const elections = new Set(batch.control.map((step) => step.audit.election));
+    return [...elections].flatMap((electionId) => {
+      const entry = this.#book.entry(electionId);
+      return entry === undefined ? [] : [{ electionId, state: entry.state }];
+    });
+  }
+
+  /** Takes over again, as long as it takes: no earlier connection of this process can commit after it. */
+  async #renew(because: string): Promise<void> {
+    this.#session.destroy();
+    this.#notReadyBecause = because;
+    while (!this.#aborted) {
+      try {
+        await this.#takeOverAgain();
+        return;
+      } catch (error) {
+        if (error instanceof DeposedError) throw error;
+        if (messageOf(error) !== this.#notReadyBecause) {
+          this.#options.log.warn({ because: messageOf(error) }, "the writer cannot commit");
+        }
+        this.#notReadyBecause = messageOf(error);
+        this.#dropExpired();
+        await delay(retryMs);
+      }
+    }
+    throw new DeposedError();
+  }
+
+  async #takeOverAgain(): Promise<void> {
+    const { address, writer, commitLimitMs } = this.#options;
+    const taken = await takeOver(address, writer, undefined, commitLimitMs);
+    this.#session = taken.session;
+    this.#book = await ElectionBook.load(taken.session.client);
+    this.#ownership = await SlotOwnership.load(taken.session.client);
+    this.#head = taken.head;
+    this.#notReadyBecause = "";
+  }
+
+  /** While nothing can be committed, votes whose deadline has passed must not fill the queue. */
+  #dropExpired(): void {
+    const all = this.#queue.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    this.#queue.putBack(this.#settleExpired(all));
+  }
+
+  #giveUpTheRest(): void {
+    this.#draining = true;
+    this.#session.destroy();
+    const rest = this.#queue.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    leaveUnknown(rest);
+    for (const { done } of this.#controls.splice(0)) done.reject(new RejectionError("SHARD_UNAVAILABLE"));
+  }
+}
+
+/** The router sends them again to the present writer. */
+function leaveUnknown(votes: readonly WaitingVote[]): void {
+  for (const vote of votes) if (!vote.settled) vote.settle({ outcome: RecordOutcome.UNKNOWN });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function hex(latin1: string): string {
+  return Buffer.from(latin1, "latin1").toString("hex");
+}

@@ -16,6 +16,7 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { CallError } from "#mesh/call-error.ts";
 import { refuseLateCall, rejectionOf } from "#mesh/call-failure.ts";
+import { Departure } from "#mesh/departure.ts";
 import { GrpcCallContext } from "#mesh/grpc-call-context.ts";
 import { grpcDefinition } from "#mesh/grpc-definition.ts";
 import { typedStatuses } from "#mesh/grpc-typed-status.ts";
@@ -27,6 +28,7 @@ import { addReflection } from "#mesh/reflection.ts";
 import { rejectionStatus } from "#mesh/rejection-status.ts";
 import type { BidiMethod, ServerStreamMethod, ServiceBinding, UnaryMethod } from "#mesh/service-call.ts";
 import { methodOf } from "#mesh/service-call.ts";
+import { within } from "#mesh/time-limit.ts";
 import { requestBytesMax } from "#proto/limits.ts";
 
 export { bind } from "#mesh/service-call.ts";
@@ -150,7 +152,10 @@ export class GrpcServer {
     write: (call: WritableCall, response: unknown) => Promise<void> | undefined,
   ): Promise<void> {
     this.#begin();
-    const departure = new Departure(call);
+    const departure = new Departure((leave) => {
+      call.once("cancelled", leave);
+      call.once("close", leave);
+    });
     let responses: AsyncIterator<unknown> | undefined;
     try {
       const context = new GrpcCallContext(call);
@@ -217,38 +222,4 @@ function writeWhenRoom(call: WritableCall, response: unknown): Promise<void> | u
   return new Promise((resolve) => {
     call.once("drain", () => resolve());
   });
-}
-
-/**
- * Ends waits when the caller leaves. A race against one long-lived promise would keep a reaction for every message of the
- * stream; here the only thing kept is the wait that is under way.
- */
-class Departure {
-  #leave: (() => void) | undefined;
-  #gone = false;
-
-  constructor(call: WritableCall) {
-    const leave = () => {
-      this.#gone = true;
-      this.#leave?.();
-    };
-    call.once("cancelled", leave);
-    call.once("close", leave);
-  }
-
-  /** What the work gives, or undefined once the caller has left. */
-  orGone<T>(work: Promise<T>): Promise<T | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#leave = () => resolve(undefined);
-      work.then(resolve, reject);
-      if (this.#gone) resolve(undefined);
-    });
-  }
-}
-
-async function within(limitMs: number, work: Promise<void>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, limitMs);
-  await Promise.race([work, late.promise]);
-  clearTimeout(timer);
 }

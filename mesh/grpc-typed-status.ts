@@ -4,10 +4,9 @@
  * call's own `sendStatus` is where they can be seen.
  */
 import type { ServerInterceptingCall, ServerInterceptingCallInterface } from "@grpc/grpc-js";
-import { status as codes } from "@grpc/grpc-js";
 import type { GrpcStatus } from "#mesh/rejection-status.ts";
 import { hasDetails, rejectionStatus } from "#mesh/rejection-status.ts";
-import { RejectionError } from "#proto/rejections.ts";
+import { rejectionOfTransport } from "#mesh/transport-failure.ts";
 
 /** A server interceptor. */
 export function typedStatuses(_method: unknown, call: ServerInterceptingCallInterface): ServerInterceptingCall {
@@ -17,36 +16,7 @@ export function typedStatuses(_method: unknown, call: ServerInterceptingCallInte
   return call as ServerInterceptingCall;
 }
 
-function typed(status: GrpcStatus): GrpcStatus {
-  if (status.code === codes.OK || hasDetails(status.metadata)) return status;
-  const rejection = rejectionFor(status);
-  return rejection === undefined ? status : rejectionStatus(rejection);
-}
-
-function rejectionFor({ code, details }: GrpcStatus): RejectionError | undefined {
-  switch (code) {
-    case codes.RESOURCE_EXHAUSTED:
-      return new RejectionError("INVALID_REQUEST", details ?? "the message is too large");
-    case codes.INTERNAL:
-      return internalRejection(details ?? "");
-    case codes.UNIMPLEMENTED:
-      return new RejectionError("INVALID_REQUEST", details ?? "the call is not as its method wants it");
-    case codes.UNKNOWN:
-      return new RejectionError("INTERNAL");
-    case codes.DEADLINE_EXCEEDED:
-      // The call was under way: what it did is not known here.
-      return new RejectionError("OUTCOME_UNKNOWN", "the deadline passed before the answer");
-    default:
-      return undefined;
-  }
-}
-
-function internalRejection(details: string): RejectionError {
-  if (details === "Error deserializing request") {
-    return new RejectionError("INVALID_REQUEST", "the message is not the protobuf message that this method takes");
-  }
-  if (details === "Failed to decompress message" || details.startsWith("Invalid grpc-timeout value")) {
-    return new RejectionError("INVALID_REQUEST", details);
-  }
-  return new RejectionError("INTERNAL");
+function typed(status: GrpcStatus): ReturnType<typeof rejectionStatus> {
+  const rejection = hasDetails(status.metadata) ? undefined : rejectionOfTransport(status.code, status.details);
+  return rejection === undefined ? (status as ReturnType<typeof rejectionStatus>) : rejectionStatus(rejection);
 }

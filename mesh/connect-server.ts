@@ -1,0 +1,218 @@
+/**
+ * The same implementations for browsers: Connect, gRPC-Web and JSON on HTTP/1.1, with everything else handed to a fallback
+ * (the web page). Every refusal is typed, and pages of foreign origins are refused before their request is read.
+ */
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { refuseLateCall, rejectionOf } from "#mesh/call-failure.ts";
+import { AllowedOrigins, allowReading, answerPreflight } from "#mesh/connect-origins.ts";
+import { refusalResponse, withTypedError } from "#mesh/connect-typed-error.ts";
+import { Departure } from "#mesh/departure.ts";
+import type { HostPort } from "#mesh/host-port.ts";
+import { parseHostPort } from "#mesh/host-port.ts";
+import type { Logger } from "#mesh/log.ts";
+import { connectErrorOf } from "#mesh/rejection-status.ts";
+import type { BidiMethod, CallContext, ServerStreamMethod, ServiceBinding, UnaryMethod } from "#mesh/service-call.ts";
+import { EncodedMessage, methodOf } from "#mesh/service-call.ts";
+import { within } from "#mesh/time-limit.ts";
+import { requestBytesMax } from "#proto/limits.ts";
+import { RejectionError } from "#proto/rejections.ts";
+
+const connectionsMax = 10_000;
+
+export type ConnectServerOptions = {
+  readonly log?: Logger;
+  /** Origins of web pages that may call, besides the server's own. */
+  readonly allowedOrigins?: readonly string[];
+  /** Answers what is no rpc. Default: 404. */
+  readonly fallback?: (request: IncomingMessage, response: ServerResponse) => void;
+};
+
+export class ConnectServer {
+  readonly #log: Logger | undefined;
+  readonly #options: ConnectServerOptions;
+  readonly #handlers: ReadonlyMap<string, UniversalHandler>;
+  readonly #stopping = new AbortController();
+  readonly #server: Server;
+  #origins: AllowedOrigins | undefined;
+  #activeCalls = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(bindings: readonly ServiceBinding[], options: ConnectServerOptions = {}) {
+    this.#log = options.log;
+    this.#options = options;
+    const router = createConnectRouter({
+      grpc: false,
+      readMaxBytes: requestBytesMax,
+      acceptCompression: [compressionGzip],
+      jsonOptions: { ignoreUnknownFields: false },
+      shutdownSignal: this.#stopping.signal,
+    });
+    for (const binding of bindings) this.#addService(router, binding);
+    this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+    this.#server = createServer((request, response) => this.#answer(request, response));
+    this.#server.maxConnections = connectionsMax;
+  }
+
+  /** Port 0 asks for a free one. */
+  async listen(address: string): Promise<HostPort> {
+    const wanted = parseHostPort(address);
+    if (wanted === undefined) throw new Error(`ConnectServer: "${address}" is not host:port`);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(wanted.port, wanted.host, resolve);
+    });
+    const own = { host: wanted.host, port: (this.#server.address() as AddressInfo).port };
+    this.#origins = new AllowedOrigins(this.#options.allowedOrigins ?? [], own);
+    return own;
+  }
+
+  /** Takes no more connections, lets running calls end for at most graceMs, then aborts and cuts them. */
+  async close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#activeCalls === 0) resolve();
+    });
+    await within(graceMs, idle);
+    this.#stopping.abort(new ConnectError("the server is stopping", Code.Unavailable));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const verdict = this.#origins?.judge(request) ?? "foreign";
+    if (verdict === "allowed") allowReading(request, response);
+    if (request.method === "OPTIONS" && verdict === "allowed") {
+      answerPreflight(response);
+      return;
+    }
+    if (verdict === "foreign" && request.method !== "GET" && request.method !== "HEAD") {
+      const refusal = new RejectionError("PERMISSION_DENIED", "pages of this origin may not call");
+      void this.#send(refusalResponse(403, refusal), response);
+      return;
+    }
+    const handler = this.#handlers.get(request.url?.split("?", 1)[0] ?? "");
+    if (handler !== undefined) void this.#call(handler, request, response);
+    else this.#answerOther(request, response);
+  }
+
+  #answerOther(request: IncomingMessage, response: ServerResponse): void {
+    const isRead = request.method === "GET" || request.method === "HEAD";
+    if (isRead && this.#options.fallback !== undefined) this.#options.fallback(request, response);
+    else void this.#send(refusalResponse(404, new RejectionError("INVALID_REQUEST", "no such method")), response);
+  }
+
+  async #call(handler: UniversalHandler, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#activeCalls += 1;
+    try {
+      const universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
+      await this.#send(await withTypedError(await handler(universal)), response);
+    } catch (cause) {
+      // What is thrown here was thrown by no implementation: a request without a host, a reader that left.
+      this.#log?.debug({ err: cause, rpc: handler.method.name }, "a web call broke off");
+      response.destroy();
+    } finally {
+      this.#activeCalls -= 1;
+      if (this.#activeCalls === 0) this.#onIdle?.();
+    }
+  }
+
+  async #send(universal: UniversalServerResponse, response: ServerResponse): Promise<void> {
+    // The promise of the library waits for an event that node:http responses do not have, so "close" ends the wait.
+    const closed = new Promise<void>((resolve) => response.once("close", resolve));
+    await Promise.race([universalResponseToNodeResponse(universal, response), closed]).catch((cause: unknown) => {
+      this.#log?.debug({ err: cause }, "a web response broke off");
+      response.destroy();
+    });
+  }
+
+  #addService(router: ConnectRouter, binding: ServiceBinding): void {
+    const methods = binding.service.methods.map((method) => [method.localName, this.#method(binding, method)]);
+    router.service(binding.service, Object.fromEntries(methods) as ServiceImpl<DescService>);
+  }
+
+  #method(binding: ServiceBinding, method: DescMethod): unknown {
+    const rpc = `${binding.service.typeName}/${method.name}`;
+    switch (method.methodKind) {
+      case "unary":
+        return this.#unary(rpc, methodOf<UnaryMethod>(binding, method.localName));
+      case "server_streaming":
+        return this.#stream(rpc, method, methodOf<ServerStreamMethod>(binding, method.localName));
+      case "bidi_streaming":
+        return this.#stream(rpc, method, methodOf<BidiMethod>(binding, method.localName));
+      case "client_streaming":
+        throw new Error(`${rpc}: client streaming is not in the contract`);
+    }
+  }
+
+  #unary(rpc: string, method: UnaryMethod) {
+    return async (request: unknown, context: HandlerContext) => {
+      try {
+        const call = connectCall(context);
+        refuseLateCall(call.deadlineMs);
+        return await method(request, call);
+      } catch (cause) {
+        throw connectErrorOf(rejectionOf(cause, rpc, this.#log, context.signal.aborted));
+      }
+    };
+  }
+
+  #stream<Request>(
+    rpc: string,
+    { output }: DescMethod,
+    method: (request: Request, call: CallContext) => AsyncIterable<unknown>,
+  ) {
+    const log = this.#log;
+    return async function* answer(request: Request, context: HandlerContext) {
+      const departure = new Departure((leave) => context.signal.addEventListener("abort", leave, { once: true }));
+      let responses: AsyncIterator<unknown> | undefined;
+      try {
+        const call = connectCall(context);
+        refuseLateCall(call.deadlineMs);
+        responses = method(request, call)[Symbol.asyncIterator]();
+        while (!context.signal.aborted) {
+          const next = await departure.orGone(responses.next());
+          if (next === undefined || next.done === true) return;
+          yield next.value instanceof EncodedMessage ? decodedOnce(next.value, output) : next.value;
+        }
+      } catch (cause) {
+        throw connectErrorOf(rejectionOf(cause, rpc, log, context.signal.aborted));
+      } finally {
+        responses?.return?.()?.catch(() => {});
+      }
+    };
+  }
+}
+
+function connectCall(context: HandlerContext): CallContext {
+  return {
+    signal: context.signal,
+    deadlineMs: context.timeoutMs(),
+    header: (name) => context.requestHeader.get(name) ?? undefined,
+  };
+}
+
+/** connect-node serialises by itself; a frame for many watchers is at least decoded once. */
+const decoded = new WeakMap<EncodedMessage, unknown>();
+
+function decodedOnce(encoded: EncodedMessage, output: DescMethod["output"]): unknown {
+  let message = decoded.get(encoded);
+  if (message === undefined) {
+    message = fromBinary(output, encoded.bytes);
+    decoded.set(encoded, message);
+  }
+  return message;
+}

@@ -1,0 +1,28 @@
+/** What the launcher takes from its environment; no other file of this room reads it. */
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+
+const { env } = process;
+
+/** Where this user's cache is. */
+export const userCacheFolder = join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "urna");
+
+/** Where root keeps what unprivileged users must be able to read; the first one that they can reach is taken. */
+export const systemCacheFolders: readonly string[] = ["/var/cache/urna", join(tmpdir(), "urna-root-cache")];
+
+/** Where root's Postgres data goes when the Postgres user cannot reach the run's folder. */
+export const systemStateFolder = "/var/lib/urna";
+
+/** Parts of the tests whose absence is a failure, for example "model". */
+export const requiredParts: readonly string[] = (env["URNA_REQUIRE"] ?? "").split(",").filter((part) => part !== "");
+
+/** What every process that we start may see of our environment: not the test runner's or npm's variables. */
+export const inheritedEnvironment: Readonly<Record<string, string>> = Object.fromEntries(
+  ["PATH", "HOME", "LANG", "TZ", "TMPDIR"].flatMap((name) => {
+    const value = env[name];
+    return value === undefined ? [] : [[name, value]];
+  }),
+);
+
+/** The whole environment, for tools that a developer would run by hand. */
+export const developerEnvironment: Readonly<Record<string, string | undefined>> = env;

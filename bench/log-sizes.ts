@@ -1,0 +1,36 @@
+/** How many votes each shard's log holds, as the routers report it. */
+import { setTimeout as delay } from "node:timers/promises";
+import { createClient } from "#mesh/grpc-client.ts";
+import type { ShardNodeStatus } from "#proto/generated/urna/v1/mesh_service_pb.js";
+import { MeshService, ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
+
+const callLimitMs = 3_000;
+const pauseMs = 200;
+
+/**
+ * By shard id. A shard whose writer does not answer within `limitMs` (default 10 s) is absent, and all are when no
+ * router does.
+ */
+export async function readLogSizes(routers: readonly string[], limitMs = 10_000): Promise<Map<number, number>> {
+  const endMs = performance.now() + limitMs;
+  for (let turn = 0; ; turn++) {
+    const nodes = await readNodes(routers[turn % routers.length] ?? "");
+    const shards = new Set(nodes.map(({ shardId }) => shardId));
+    const writers = nodes.filter(({ role, notReadyBecause }) => role === ShardRole.WRITER && notReadyBecause === "");
+    const sizes = new Map(writers.map(({ shardId, votes }) => [shardId, Number(votes)]));
+    if ((shards.size > 0 && sizes.size === shards.size) || performance.now() > endMs) return sizes;
+    await delay(pauseMs);
+  }
+}
+
+async function readNodes(router: string): Promise<ShardNodeStatus[]> {
+  const client = createClient(MeshService, router);
+  try {
+    return (await client.getMeshStatus({}, { deadlineMs: callLimitMs })).nodes;
+  } catch {
+    // The next router may be up; the replay itself finds out whether any is.
+    return [];
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,64 @@
+/** Everything that can be set about a tally process: the only place here that reads the environment. */
+import { ConfigReader } from "#mesh/config-reader.ts";
+import { formatHostPort } from "#mesh/host-port.ts";
+import { deadlineMsMax, pulseMs } from "#proto/limits.ts";
+
+export type TallyConfig = {
+  /** Of this node, in logs. */
+  readonly name: string;
+  readonly logLevel: string;
+  readonly directoryFile: string;
+  /** "host:port"; port 0 asks for a free one. */
+  readonly grpcListen: string;
+  readonly connectListen: string;
+  readonly metricsListen: string;
+  /** Origins of web pages that may call besides the tally's own. */
+  readonly allowedOrigins: readonly string[];
+};
+
+/** Throws ConfigError naming the variable. */
+export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): TallyConfig {
+  const reader = new ConfigReader(env);
+  return {
+    name: reader.text("URNA_NAME", "tally"),
+    logLevel: reader.text("URNA_LOG_LEVEL", "info"),
+    directoryFile: reader.text("URNA_DIRECTORY_FILE"),
+    grpcListen: formatHostPort(reader.hostPort("URNA_GRPC_LISTEN")),
+    connectListen: formatHostPort(reader.hostPort("URNA_CONNECT_LISTEN")),
+    metricsListen: formatHostPort(reader.hostPort("URNA_METRICS_LISTEN")),
+    allowedOrigins: reader.list("URNA_ALLOWED_ORIGINS"),
+  };
+}
+
+/** How often the tally looks whether a frame is due: frames come at most this often. */
+export const tickMs = 100;
+
+/** A frame is made at least this often, so that readers see `as_of` move. */
+export const frameAgeMsMax = 5_000;
+
+export const watcherLimits = { beatMs: 500, watchersMax: 10_000 };
+
+/** Calls that each keep one frame. A recount reads every row of an election, so few at a time. */
+export const tableLimits = { holdersMax: 16, safeMs: deadlineMsMax };
+export const recountLimits = { holdersMax: 2, safeMs: 10 * deadlineMsMax };
+
+export const serviceLimits = { unknownElectionWaitMs: 1_000, waitingCallsMax: 1_000, tableRegionsMax: 500 };
+
+export const followerTimes = {
+  backoffMsMin: 50,
+  backoffMsMax: 500,
+  firstMessageMsMax: 30_000,
+  silenceMs: 3_000,
+  behindMsMax: 3_000,
+  definitionDeadlineMs: 5_000,
+};
+
+export const rowCounterTimes = { backoffMsMin: 50, backoffMsMax: 500, patienceMs: 15_000 };
+
+/** How long running calls may go on once the tally drains; endless ones are ended at once. */
+export const drainGraceMs = 2_000;
+
+if (followerTimes.silenceMs <= 2 * pulseMs)
+  throw new Error("config: a shard's pulse may be late without its being lost");
+if (watcherLimits.beatMs < tickMs) throw new Error("config: watchers cannot be served more often than frames are made");
+if (frameAgeMsMax < watcherLimits.beatMs) throw new Error("config: frames must not grow old between two beats");

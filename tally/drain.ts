@@ -1,0 +1,35 @@
+/** How a tally ends: it says so, ends what would never end, lets running calls finish, and closes in reverse order. */
+import type { ConnectServer } from "#mesh/connect-server.ts";
+import type { Directory } from "#mesh/directory.ts";
+import type { GrpcServer } from "#mesh/grpc-server.ts";
+import type { MetricsServer } from "#mesh/metrics.ts";
+import type { FrameMaker } from "./frame-maker.ts";
+import type { TallyHealth } from "./health.ts";
+import type { ShardRoster } from "./shard-roster.ts";
+import type { Watchers } from "./watchers.ts";
+
+export type DrainedParts = {
+  readonly directory: Directory;
+  readonly roster: ShardRoster;
+  readonly frames: FrameMaker;
+  readonly watchers: Watchers;
+  readonly health: TallyHealth;
+  readonly grpc: GrpcServer;
+  readonly connect: ConnectServer;
+  readonly metrics: MetricsServer;
+  /** Of the tick that makes frames. */
+  readonly ticker: NodeJS.Timeout;
+  readonly graceMs: number;
+};
+
+export async function drainTally(parts: DrainedParts): Promise<void> {
+  const { grpc, connect, graceMs } = parts;
+  clearInterval(parts.ticker);
+  parts.health.end();
+  parts.frames.endWaits();
+  parts.watchers.close();
+  await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);
+  await parts.roster.stop();
+  parts.directory.close();
+  await parts.metrics.close();
+}

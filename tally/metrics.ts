@@ -1,0 +1,75 @@
+/** What the tally tells Prometheus, besides the process's own metrics. */
+import type { Registry } from "prom-client";
+import { Counter, Gauge } from "prom-client";
+import { createMetrics } from "#mesh/metrics.ts";
+import type { CountBook } from "./count-book.ts";
+import type { Clock } from "./shard-reading.ts";
+import type { ShardRoster } from "./shard-roster.ts";
+import type { Watchers } from "./watchers.ts";
+
+export type MeasuredParts = {
+  readonly book: CountBook;
+  readonly roster: ShardRoster;
+  readonly watchers: Watchers;
+  readonly clock: Clock;
+};
+
+export class TallyMetrics {
+  readonly registry: Registry = createMetrics();
+  readonly #frames: Counter;
+
+  constructor(parts: MeasuredParts) {
+    this.#frames = new Counter({
+      name: "urna_tally_frames_total",
+      help: "Frames made",
+      registers: [this.registry],
+    });
+    this.#gauge("urna_tally_watchers", "Callers that watch", (gauge) => gauge.set(parts.watchers.count));
+    this.#shardGauges(parts);
+  }
+
+  frameMade(): void {
+    this.#frames.inc();
+  }
+
+  #shardGauges({ book, roster, clock }: MeasuredParts): void {
+    this.#perShard("urna_tally_folded_batch", "Last batch of the shard that was folded", roster, (shardId) =>
+      Number(book.foldedBatch(shardId)),
+    );
+    this.#perShard("urna_tally_shard_lag_seconds", "Age of the last batch that was folded", roster, (shardId) => {
+      const stampMs = roster.followers.get(shardId)?.stampMs;
+      return stampMs === undefined ? undefined : Math.max(0, clock.wallMs() - stampMs) / 1_000;
+    });
+    this.#perShard("urna_tally_shard_missing", "1 while newer votes of the shard may be lacking", roster, (shardId) =>
+      roster.readings.get(shardId)?.missingSinceMs() === undefined ? 0 : 1,
+    );
+    this.#perShard(
+      "urna_tally_shard_lost_batches",
+      "1 while the shard holds less than was folded",
+      roster,
+      (shardId) => (roster.readings.get(shardId)?.hasLostBatches === true ? 1 : 0),
+    );
+  }
+
+  #perShard(name: string, help: string, roster: ShardRoster, read: (shardId: number) => number | undefined): void {
+    const collect = (gauge: Gauge<string>) => {
+      for (const shardId of roster.readings.keys()) {
+        const value = read(shardId);
+        if (value !== undefined) gauge.set({ shard: shardId }, value);
+      }
+    };
+    this.#gauge(name, help, collect, ["shard"]);
+  }
+
+  #gauge(name: string, help: string, collect: (gauge: Gauge<string>) => void, labelNames: string[] = []): void {
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [this.registry],
+      collect() {
+        collect(this);
+      },
+    });
+  }
+}

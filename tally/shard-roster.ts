@@ -1,0 +1,65 @@
+/** The shards that the directory names, each with its follower and how far it has been read. */
+import type { DirectoryView } from "#mesh/directory.ts";
+import type { Logger } from "#mesh/log.ts";
+import type { CountBook } from "./count-book.ts";
+import type { FollowerTimes } from "./shard-follower.ts";
+import { ShardFollower } from "./shard-follower.ts";
+import { ShardPeers } from "./shard-peers.ts";
+import type { Clock } from "./shard-reading.ts";
+import { ShardReading } from "./shard-reading.ts";
+
+export type RosterParts = {
+  readonly book: CountBook;
+  readonly clock: Clock;
+  readonly times: FollowerTimes;
+  readonly log: Logger;
+  /** Called when folding failed by a fault of our own: the book must not be trusted any more. */
+  fail(cause: unknown): void;
+};
+
+export class ShardRoster {
+  readonly peers = new ShardPeers((shardId) => this.#nodes.get(shardId) ?? []);
+  readonly #parts: RosterParts;
+  readonly #nodes = new Map<number, readonly string[]>();
+  readonly #readings = new Map<number, ShardReading>();
+  readonly #followers = new Map<number, ShardFollower>();
+  readonly #runs: Promise<void>[] = [];
+  readonly #stopping = new AbortController();
+
+  constructor(parts: RosterParts) {
+    this.#parts = parts;
+  }
+
+  get readings(): ReadonlyMap<number, ShardReading> {
+    return this.#readings;
+  }
+
+  get followers(): ReadonlyMap<number, ShardFollower> {
+    return this.#followers;
+  }
+
+  /** Follows shards that are new. One that is gone from the view keeps its counts (I7), and is missing. */
+  update({ map }: DirectoryView): void {
+    this.#nodes.clear();
+    for (const { shardId, nodes } of map.shards) this.#nodes.set(shardId, nodes);
+    this.peers.keepOnly(new Set(map.shards.flatMap(({ nodes }) => nodes)));
+    for (const { shardId } of map.shards) if (!this.#followers.has(shardId)) this.#follow(shardId);
+  }
+
+  /** Ends all streams. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#runs);
+    this.peers.close();
+  }
+
+  #follow(shardId: number): void {
+    const { book, clock, times, log, fail } = this.#parts;
+    book.expectShard(shardId);
+    const reading = new ShardReading(clock, times.silenceMs);
+    const follower = new ShardFollower({ shardId, peers: this.peers, book, reading, clock, times, log });
+    this.#readings.set(shardId, reading);
+    this.#followers.set(shardId, follower);
+    this.#runs.push(follower.run(this.#stopping.signal).catch(fail));
+  }
+}

@@ -1,0 +1,89 @@
+/** A tally with all its parts, opened in the order in which a count meets them. */
+import { ConnectServer } from "#mesh/connect-server.ts";
+import type { Directory } from "#mesh/directory.ts";
+import { bind, GrpcServer } from "#mesh/grpc-server.ts";
+import type { HostPort } from "#mesh/host-port.ts";
+import type { Logger } from "#mesh/log.ts";
+import { serveMetrics } from "#mesh/metrics.ts";
+import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
+import type { TallyConfig } from "./config.ts";
+import {
+  drainGraceMs,
+  followerTimes,
+  frameAgeMsMax,
+  recountLimits,
+  rowCounterTimes,
+  serviceLimits,
+  tableLimits,
+  tickMs,
+  watcherLimits,
+} from "./config.ts";
+import { CountBook } from "./count-book.ts";
+import { drainTally } from "./drain.ts";
+import { FrameHolders } from "./frame-holders.ts";
+import { FrameMaker } from "./frame-maker.ts";
+import { TallyHealth } from "./health.ts";
+import { TallyMetrics } from "./metrics.ts";
+import { systemClock } from "./shard-reading.ts";
+import { ShardRoster } from "./shard-roster.ts";
+import { rowCounter } from "./shard-rows.ts";
+import { TallyCalls } from "./tally-service.ts";
+import { Watchers } from "./watchers.ts";
+
+export type Tally = {
+  readonly grpc: HostPort;
+  readonly connect: HostPort;
+  readonly metrics: HostPort;
+  /** Stops as SIGTERM would. */
+  drain(): Promise<void>;
+};
+
+export type TallyOptions = {
+  readonly config: TallyConfig;
+  /** Closed with the tally. */
+  readonly directory: Directory;
+  readonly log: Logger;
+  /** Called once the tally can no longer be trusted: the process must end, and its successor begins anew. */
+  fail(cause: unknown): void;
+};
+
+export async function openTally({ config, directory, log, fail }: TallyOptions): Promise<Tally> {
+  const clock = systemClock;
+  const book = new CountBook();
+  const roster = new ShardRoster({ book, clock, times: followerTimes, log, fail });
+  roster.update(directory.current);
+  directory.onChange((view) => roster.update(view));
+  // A restarted tally must come after the one before it, which lived for longer than a millisecond.
+  const incarnation = BigInt(clock.wallMs()) * 1_000n;
+  const frames = new FrameMaker({ incarnation, book, readings: roster.readings, clock, frameAgeMsMax });
+  const watchers = new Watchers(watcherLimits);
+  const calls = new TallyCalls({
+    frames,
+    watchers,
+    tableHolders: new FrameHolders(tableLimits, clock),
+    recountHolders: new FrameHolders(recountLimits, clock),
+    countRows: rowCounter(roster.peers, rowCounterTimes),
+    shardIds: () => book.shardIds,
+    limits: serviceLimits,
+  });
+  const binding = bind(TallyService, calls);
+  const grpc = new GrpcServer([binding], { log });
+  const connect = new ConnectServer([binding], { log, allowedOrigins: config.allowedOrigins });
+  const measured = new TallyMetrics({ book, roster, watchers, clock });
+  const metrics = await serveMetrics(measured.registry, config.metricsListen);
+  const addresses = {
+    grpc: await grpc.listen(config.grpcListen),
+    connect: await connect.listen(config.connectListen),
+    metrics: { host: metrics.host, port: metrics.port },
+  };
+  const health = new TallyHealth(grpc, roster.readings);
+  const tick = () => {
+    if (frames.tick()) measured.frameMade();
+    watchers.tick(clock.monotonicMs(), frames.current);
+    health.update();
+  };
+  const ticker = setInterval(tick, tickMs);
+  log.info(addresses, "the tally serves");
+  const parts = { directory, roster, frames, watchers, health, grpc, connect, metrics, ticker, graceMs: drainGraceMs };
+  return { ...addresses, drain: () => drainTally(parts) };
+}

@@ -43,18 +43,27 @@ describe("a line a shard", () => {
   });
 
   test("says why no node writes", () => {
-    const broken = node({ shardId: 0, node: "shard-0-a", notReadyBecause: "synchronous_commit is local" });
-    const [line] = shardLines(cut, [broken, spare]);
+    const gone = node({ shardId: 0, node: "shard-0-a", role: ShardRole.UNSPECIFIED, notReadyBecause: "unreachable" });
+    const [line] = shardLines(cut, [gone, spare]);
     expect(line).toMatchObject({
       healthy: false,
       batch: "–",
-      note: "no writer (shard-0-a: synchronous_commit is local, shard-0-b: spare)",
+      note: "no writer (shard-0-a: unreachable, shard-0-b: spare)",
     });
   });
 
-  test("says that votes wait when no synchronous standby is connected (I1)", () => {
-    const [line] = shardLines(cut, [node({ shardId: 0, node: "shard-0-a", standbyState: "" })]);
-    expect(line).toMatchObject({ healthy: false, standby: "none", note: "no synchronous standby: votes wait" });
+  test("names the setting or the fault for which a writer does not serve (I1)", () => {
+    const because = "no synchronous standby of a known name is connected";
+    const [line] = shardLines(cut, [
+      node({ shardId: 0, node: "shard-0-a", standbyState: "", notReadyBecause: because }),
+    ]);
+    expect(line).toMatchObject({ healthy: false, batch: "1,201", standby: "none", note: `does not serve: ${because}` });
+  });
+
+  test("shows the writer that serves when two nodes take themselves for it (I6)", () => {
+    const deposed = node({ shardId: 0, node: "shard-0-b", batch: 900n, notReadyBecause: "deposed" });
+    const [line] = shardLines(cut, [deposed, node({ shardId: 0, node: "shard-0-a" })]);
+    expect(line).toMatchObject({ healthy: true, batch: "1,201", note: "shard-0-a writes, 1 spare" });
   });
 
   test("is there for a shard that the tally has never read", () => {

@@ -39,7 +39,9 @@ function shardLine(
   cut: TallyCut | undefined,
   nodes: readonly ShardNodeStatus[] | undefined,
 ): ShardLine {
-  const writer = nodes?.find(({ role, notReadyBecause }) => role === ShardRole.WRITER && notReadyBecause === "");
+  const writers = nodes?.filter(({ role }) => role === ShardRole.WRITER) ?? [];
+  // Two nodes may take themselves for the writer for a moment: the one that serves is.
+  const writer = writers.find(({ notReadyBecause }) => notReadyBecause === "") ?? writers[0];
   const counted = cut?.vector.find((position) => position.shardId === shardId)?.batch;
   const missing = cut?.missing.find((shard) => shard.shardId === shardId);
   const faults: string[] = [];
@@ -47,7 +49,7 @@ function shardLine(
     faults.push(`not read since ${missing.since ? formatClock(timestampDate(missing.since)) : "the start"}`);
   }
   if (nodes !== undefined && writer === undefined) faults.push(`no writer (${whyNot(nodes)})`);
-  if (writer !== undefined && writer.standbyState !== "sync") faults.push("no synchronous standby: votes wait");
+  if (writer !== undefined && writer.notReadyBecause !== "") faults.push(`does not serve: ${writer.notReadyBecause}`);
   return {
     shardId,
     batch: writer === undefined ? unknown : formatCount(writer.batch),

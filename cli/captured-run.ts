@@ -1,0 +1,24 @@
+/** Runs the command inside a test and keeps what it writes. */
+import type { CliConfig } from "./config.ts";
+import { runUrna } from "./urna-command.ts";
+
+export type CapturedRun = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+export type CaptureOptions = { readonly config?: CliConfig; readonly signal?: AbortSignal };
+
+export async function runCaptured(
+  args: readonly string[],
+  folder: string,
+  { config = { adminToken: undefined }, signal = new AbortController().signal }: CaptureOptions = {},
+): Promise<CapturedRun> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const terminal = {
+    watched: false,
+    print: (line: string) => void out.push(line),
+    note: (line: string) => void err.push(line),
+    redraw: () => {},
+  };
+  const code = await runUrna(args, { terminal, config, folder, signal });
+  return { code, stdout: out.join("\n"), stderr: err.join("\n") };
+}

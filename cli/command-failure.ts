@@ -1,0 +1,59 @@
+/** What a failure means to the person, or the script, that ran the command: lines on standard error, and an exit code. */
+import { CommanderError } from "commander";
+import { CallError } from "#mesh/call-error.ts";
+import { catalogueEntry, RejectionError } from "#proto/rejections.ts";
+import type { ExitCode } from "./exit-code.ts";
+import { exitCode, UnreachableError, UsageError } from "./exit-code.ts";
+import { plainText } from "./text-table.ts";
+
+export type CommandFailure = {
+  readonly code: ExitCode;
+  /** For standard error. */
+  readonly lines: readonly string[];
+  /** For standard output with `--json`. */
+  readonly json: Record<string, unknown>;
+};
+
+/** Undefined for what is no failure of a known kind: a fault of the program. */
+export function commandFailure(cause: unknown): CommandFailure | undefined {
+  if (cause instanceof RejectionError) return refusal(cause);
+  if (cause instanceof UsageError) return plainFailure(exitCode.usage, "USAGE", cause.message);
+  if (cause instanceof UnreachableError) return plainFailure(exitCode.unreachable, "UNREACHABLE", cause.message);
+  if (cause instanceof CallError) return plainFailure(exitCode.unreachable, cause.code, callAdvice(cause));
+  // Commander has written its own message by then, except under --json.
+  if (cause instanceof CommanderError && cause.exitCode === 0) return { code: exitCode.done, lines: [], json: {} };
+  if (cause instanceof CommanderError) {
+    return { ...plainFailure(exitCode.usage, "USAGE", cause.message), lines: [] };
+  }
+  return undefined;
+}
+
+function refusal(rejection: RejectionError): CommandFailure {
+  const { reason, retryable, retryAfterMs } = rejection;
+  const { advice } = catalogueEntry(reason);
+  const message = plainText(rejection.message);
+  return {
+    code: exitCode.refused,
+    lines: [`urna: ${reason}: ${message}`, `  ${advice}`],
+    json: { error: { reason, message, advice, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) } },
+  };
+}
+
+function plainFailure(code: ExitCode, reason: string, message: string): CommandFailure {
+  return { code, lines: [`urna: ${message}`], json: { error: { reason, message } } };
+}
+
+/** A call that ended without a word of ours: the network, or somebody else's server. */
+function callAdvice({ code, message }: CallError): string {
+  const detail = plainText(message);
+  switch (code) {
+    case "UNAVAILABLE":
+      return `the connection to the router was lost (${detail}): look at "urna status", then run the command again`;
+    case "DEADLINE_EXCEEDED":
+      return `the router did not answer in time (${detail}): look at "urna status", then run the command again`;
+    case "UNIMPLEMENTED":
+      return `the server does not offer this call (${detail}): check that --server names a router of Urna`;
+    default:
+      return `the call failed with ${code} (${detail}): check that --server names a router of Urna`;
+  }
+}

@@ -1,0 +1,56 @@
+/** `urna demo`: what `npm start` runs. */
+import type { Command } from "commander";
+import { InvalidArgumentError } from "commander";
+import type { CommandContext } from "./command-context.ts";
+import { withExamples } from "./command-context.ts";
+
+type DemoOptions = {
+  readonly ballots?: string;
+  readonly shards?: number;
+  readonly routers?: number;
+  readonly dir?: string;
+  readonly portBase?: number;
+  readonly rate?: number;
+  readonly replay?: boolean;
+  readonly exit?: boolean;
+  readonly json?: boolean;
+};
+
+export function addDemoCommand(program: Command, context: CommandContext, endWith: (code: number) => void): void {
+  const command = program
+    .command("demo")
+    .summary("a cluster on this machine, and a real election replayed")
+    .description(
+      "Starts shards (Postgres primary and synchronous standby each), routers and tally on this machine; replays every\n" +
+        "ballot of an election; checks that the tally is exactly the file, and that a recount agrees; then stays up.",
+    )
+    .option("--ballots <file>", "CSV with county,precinct,party,candidate,votes (default: New Hampshire 2020)")
+    .option("--shards <n>", "shards; an existing folder keeps its number", wholeNumber(1, 64))
+    .option("--routers <n>", "router processes", wholeNumber(1, 64))
+    .option("--dir <folder>", "where everything is kept (default: .urna)")
+    .option("--port-base <n>", "first port; 0 for free ones", wholeNumber(0, 65_000))
+    .option("--rate <n>", "votes a second (default: as fast as they are acknowledged)", wholeNumber(1, 10_000_000))
+    .option("--replay", "send every ballot again; no count changes")
+    .option("--exit", "stop after the check")
+    .option("--json", "the last line of standard output is one JSON object")
+    .action(async (options: DemoOptions) => {
+      // Loaded only here: every other command would pay for reading it.
+      const { runDemo } = await import("#deploy/demo.ts");
+      endWith(await runDemo(options, context.signal));
+    });
+  withExamples(
+    command,
+    "urna demo",
+    "urna demo --ballots results.csv --shards 4 --exit --json",
+    "urna demo --dir /tmp/urna --port-base 0 --rate 20000",
+    "npm start -- --replay",
+  );
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It is not a whole number from ${min} to ${max}.`);
+  };
+}

@@ -1,0 +1,16 @@
+/** How a command ends, for scripts. */
+export const exitCode = {
+  done: 0,
+  /** The server refused (its catalogue id is on standard error), or a check came out wrong. */
+  refused: 1,
+  usage: 2,
+  unreachable: 3,
+} as const;
+
+export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
+
+/** The command line, or a file that it names, cannot be used as it is. */
+export class UsageError extends Error {}
+
+/** Nobody answers. The message says in one sentence what to do. */
+export class UnreachableError extends Error {}

@@ -1,0 +1,72 @@
+/** The `urna` command: its parts, and how it ends. */
+import { Command, CommanderError } from "commander";
+import packageFile from "../package.json" with { type: "json" };
+import type { CommandContext } from "./command-context.ts";
+import { withExamples } from "./command-context.ts";
+import { commandFailure } from "./command-failure.ts";
+import { addDemoCommand } from "./demo-command.ts";
+import { addElectionCommand } from "./election-command.ts";
+import type { ExitCode } from "./exit-code.ts";
+import { exitCode } from "./exit-code.ts";
+import { addReceiptCommand } from "./receipt-command.ts";
+import { addRecountCommand } from "./recount-command.ts";
+import { addStatusCommand } from "./status-command.ts";
+import { addTallyCommand } from "./tally-command.ts";
+import { addVoteCommand } from "./vote-command.ts";
+
+/** Runs the command line `args` (without node and script) and answers the exit code. */
+export async function runUrna(args: readonly string[], context: CommandContext): Promise<number> {
+  let ending: number = exitCode.done;
+  const program = urnaProgram(context, (code) => {
+    ending = code;
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return ending;
+  } catch (cause) {
+    return endWithFailure(cause, args, context);
+  }
+}
+
+function urnaProgram(context: CommandContext, endWith: (code: number) => void): Command {
+  const { terminal } = context;
+  const program = new Command("urna")
+    .description(
+      "Votes that are never lost and never counted twice: elections, votes, tallies, and how the parts stand.",
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => terminal.note(text.trimEnd()),
+    })
+    .configureHelp({ helpWidth: 80 })
+    .showHelpAfterError("(--help says what is possible)")
+    .version(packageFile.version);
+  addDemoCommand(program, context, endWith);
+  addStatusCommand(program, context);
+  addElectionCommand(program, context);
+  addVoteCommand(program, context);
+  addReceiptCommand(program, context);
+  addTallyCommand(program, context);
+  addRecountCommand(program, context, endWith);
+  return withExamples(
+    program,
+    "urna demo                         a cluster on this machine, and a real election replayed",
+    "urna election create town.json && urna election open town",
+    "urna vote --election town --voter v-17 --region north/ward-1 --select mayor=ann",
+    "urna tally town --watch",
+  ).addHelpText("after", "\nExit codes: 0 done, 1 refused (the reason is on standard error), 2 usage, 3 unreachable.");
+}
+
+function endWithFailure(cause: unknown, args: readonly string[], { terminal }: CommandContext): ExitCode {
+  const failure = commandFailure(cause);
+  if (failure === undefined) {
+    terminal.note(`urna: a fault of this program: ${cause instanceof Error ? cause.stack : String(cause)}`);
+    return exitCode.refused;
+  }
+  for (const line of failure.lines) terminal.note(line);
+  // A script that asked for JSON gets a JSON answer also when it fails.
+  const asksJson = args.includes("--json") && !(cause instanceof CommanderError && cause.exitCode === 0);
+  if (asksJson) terminal.print(JSON.stringify(failure.json));
+  return failure.code;
+}

@@ -5,6 +5,8 @@ export const exitCode = {
   refused: 1,
   usage: 2,
   unreachable: 3,
+  /** The user stopped it, as shells say it for SIGINT. */
+  interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];

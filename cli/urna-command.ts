@@ -58,7 +58,8 @@ function urnaProgram(context: CommandContext, endWith: (code: number) => void): 
   ).addHelpText("after", "\nExit codes: 0 done, 1 refused (the reason is on standard error), 2 usage, 3 unreachable.");
 }
 
-function endWithFailure(cause: unknown, args: readonly string[], { terminal }: CommandContext): ExitCode {
+function endWithFailure(cause: unknown, args: readonly string[], { terminal, signal }: CommandContext): ExitCode {
+  if (signal.aborted) return exitCode.interrupted;
   const failure = commandFailure(cause);
   if (failure === undefined) {
     terminal.note(`urna: a fault of this program: ${cause instanceof Error ? cause.stack : String(cause)}`);

@@ -24,6 +24,7 @@ import { FrameHolders } from "./frame-holders.ts";
 import { FrameMaker } from "./frame-maker.ts";
 import { TallyHealth } from "./health.ts";
 import { TallyMetrics } from "./metrics.ts";
+import type { FollowerTimes } from "./shard-follower.ts";
 import { systemClock } from "./shard-reading.ts";
 import { ShardRoster } from "./shard-roster.ts";
 import { rowCounter } from "./shard-rows.ts";
@@ -43,14 +44,17 @@ export type TallyOptions = {
   /** Closed with the tally. */
   readonly directory: Directory;
   readonly log: Logger;
+  /** Other times than the usual ones. */
+  readonly times?: Partial<FollowerTimes>;
   /** Called once the tally can no longer be trusted: the process must end, and its successor begins anew. */
   fail(cause: unknown): void;
 };
 
-export async function openTally({ config, directory, log, fail }: TallyOptions): Promise<Tally> {
+export async function openTally({ config, directory, log, fail, ...options }: TallyOptions): Promise<Tally> {
   const clock = systemClock;
   const book = new CountBook();
-  const roster = new ShardRoster({ book, clock, times: followerTimes, log, fail });
+  const times = { ...followerTimes, ...options.times };
+  const roster = new ShardRoster({ book, clock, times, log, fail });
   roster.update(directory.current);
   directory.onChange((view) => roster.update(view));
   // A restarted tally must come after the one before it, which lived for longer than a millisecond.

@@ -11,14 +11,14 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import type { ChannelOptions, ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
+import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { credentials, Client as GrpcClient, Metadata } from "@grpc/grpc-js";
 import { CallError, callErrorCode } from "#mesh/call-error.ts";
+import { channelOptions } from "#mesh/grpc-channel.ts";
 import { grpcMethod } from "#mesh/grpc-definition.ts";
 import { MessageReader } from "#mesh/message-reader.ts";
 import { rejectionFromStatus } from "#mesh/rejection-status.ts";
 import type { EncodedMessage } from "#mesh/service-call.ts";
-import { transportBytesMax } from "#proto/limits.ts";
 
 export type CallOptions = {
   /** Milliseconds from now; without it the call waits for ever. */
@@ -50,21 +50,6 @@ type MethodClient<M> =
       : M extends DescMethodBiDiStreaming<infer I, infer O>
         ? (options?: CallOptions) => BidiCall<MessageInitShape<I>, MessageShape<O>>
         : never;
-
-const channelOptions: ChannelOptions = {
-  "grpc.use_local_subchannel_pool": 1,
-  "grpc.keepalive_time_ms": 10_000,
-  "grpc.keepalive_timeout_ms": 5_000,
-  "grpc.initial_reconnect_backoff_ms": 100,
-  "grpc.max_reconnect_backoff_ms": 1_000,
-  "grpc.max_receive_message_length": transportBytesMax,
-  "grpc.max_send_message_length": -1,
-  // A proxy named in the environment is for the web, not for the mesh.
-  "grpc.enable_http_proxy": 0,
-  "grpc.service_config_disable_resolution": 1,
-  "grpc.enable_retries": 0,
-  "grpc.enable_channelz": 0,
-};
 
 /** Connects when the first call needs it. */
 export function createClient<S extends DescService>(service: S, address: string): Client<S> {

@@ -1,0 +1,92 @@
+/** Everything that can be set about a router: the only place here that reads the environment. */
+import { readFileSync } from "node:fs";
+import { ConfigError, ConfigReader } from "#mesh/config-reader.ts";
+import { formatHostPort } from "#mesh/host-port.ts";
+import { batchRequestVotesMax, frameVotesMax } from "#proto/limits.ts";
+import type { AdmissionLimits } from "./admission.ts";
+import { routerKeyBytes } from "./election-key.ts";
+import type { LinkLimits } from "./shard-link.ts";
+
+export type RouterConfig = {
+  /** Of this node, in logs. */
+  readonly name: string;
+  readonly logLevel: string;
+  readonly directoryFile: string;
+  /** "host:port"; port 0 asks for a free one. */
+  readonly grpcListen: string;
+  readonly connectListen: string;
+  readonly metricsListen: string;
+  /** Origins of web pages that may call besides the router's own. */
+  readonly allowedOrigins: readonly string[];
+  /** Folder of the built page. */
+  readonly webRoot: string | undefined;
+  readonly adminToken: string;
+  /** Wraps election keys; routers alone have it. */
+  readonly routerKey: Buffer;
+};
+
+/** Throws ConfigError naming the variable. */
+export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): RouterConfig {
+  const reader = new ConfigReader(env);
+  return {
+    name: reader.text("URNA_NAME", "router"),
+    logLevel: reader.text("URNA_LOG_LEVEL", "info"),
+    directoryFile: reader.text("URNA_DIRECTORY_FILE"),
+    grpcListen: formatHostPort(reader.hostPort("URNA_GRPC_LISTEN")),
+    connectListen: formatHostPort(reader.hostPort("URNA_CONNECT_LISTEN")),
+    metricsListen: formatHostPort(reader.hostPort("URNA_METRICS_LISTEN")),
+    allowedOrigins: reader.list("URNA_ALLOWED_ORIGINS"),
+    webRoot: reader.optional("URNA_WEB_ROOT"),
+    adminToken: readAdminToken(reader),
+    routerKey: readRouterKey(reader),
+  };
+}
+
+function readAdminToken(reader: ConfigReader): string {
+  const variable = "URNA_ADMIN_TOKEN_FILE";
+  const token = readFile(variable, reader.text(variable)).toString("utf8").trim();
+  if (token === "") throw new ConfigError(variable, "names an empty file");
+  return token;
+}
+
+function readRouterKey(reader: ConfigReader): Buffer {
+  const variable = "URNA_ROUTER_KEY_FILE";
+  const key = readFile(variable, reader.text(variable));
+  if (key.length !== routerKeyBytes) {
+    throw new ConfigError(variable, `must name a file of ${routerKeyBytes} random bytes; it has ${key.length}`);
+  }
+  return key;
+}
+
+function readFile(variable: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new ConfigError(
+      variable,
+      `names a file that cannot be read: ${cause instanceof Error ? cause.message : cause}`,
+    );
+  }
+}
+
+/** Votes in the router, from their arrival to their outcome. At about a kilobyte each they stay within 64 MB. */
+export const admissionLimits: AdmissionLimits = { votesMax: 60_000, bytesMax: 64 * 1024 * 1024 };
+
+export const linkLimits: LinkLimits = { outstandingFramesMax: 16, outstandingVotesMax: 20_000, patienceMs: 1_000 };
+
+/** Votes of one stream that may be unsettled, or settled and not yet taken. */
+export const streamVotesMax = 8_192;
+
+/** How long an election is looked for at its home shard. */
+export const lookUpLimitMs = 3_000;
+
+/** How often the router looks whether its health has changed. */
+export const healthTickMs = 1_000;
+
+/** A drain: votes may settle for so long, then what is left is answered; then the answers may leave. */
+export const drainSettleMs = 5_000;
+export const drainGraceMs = 2_000;
+
+if (admissionLimits.votesMax < batchRequestVotesMax) throw new Error("config: a router must hold one batch");
+if (linkLimits.outstandingVotesMax < frameVotesMax) throw new Error("config: a shard must be sent one whole frame");
+if (streamVotesMax >= admissionLimits.votesMax) throw new Error("config: one stream must not fill a router");

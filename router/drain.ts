@@ -1,0 +1,58 @@
+/**
+ * How a router ends: it says so, takes no more votes, lets those it received settle, answers what is left (a vote that was
+ * sent as OUTCOME_UNKNOWN), lets the answers leave, and closes the rest in reverse order.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { ConnectServer } from "#mesh/connect-server.ts";
+import type { Directory } from "#mesh/directory.ts";
+import type { GrpcServer } from "#mesh/grpc-server.ts";
+import type { MetricsServer } from "#mesh/metrics.ts";
+import { RejectionError } from "#proto/rejections.ts";
+import type { Admission } from "./admission.ts";
+import type { Casting } from "./casting.ts";
+import type { RouterHealth } from "./health.ts";
+import type { TallyRelay } from "./tally-relay.ts";
+
+export type DrainedParts = {
+  readonly gate: Gate;
+  readonly health: RouterHealth;
+  readonly admission: Admission;
+  readonly casting: Casting;
+  readonly relay: TallyRelay;
+  readonly grpc: GrpcServer;
+  readonly connect: ConnectServer;
+  readonly metrics: MetricsServer;
+  readonly directory: Directory;
+  readonly ticker: NodeJS.Timeout;
+  readonly settleMs: number;
+  readonly graceMs: number;
+};
+
+const settledCheckMs = 20;
+
+/** Whether the router takes votes and changes. */
+export class Gate {
+  #open = true;
+
+  readonly demandOpen = (): void => {
+    if (!this.#open) throw new RejectionError("SHARD_UNAVAILABLE", "this router is stopping: send it to another one");
+  };
+
+  close(): void {
+    this.#open = false;
+  }
+}
+
+export async function drainRouter(parts: DrainedParts): Promise<void> {
+  const { admission, casting, grpc, connect, settleMs, graceMs } = parts;
+  clearInterval(parts.ticker);
+  parts.health.end();
+  parts.gate.close();
+  parts.relay.close();
+  const settleUntilMs = performance.now() + settleMs;
+  while (admission.votes > 0 && performance.now() < settleUntilMs) await delay(settledCheckMs);
+  casting.close();
+  await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);
+  parts.directory.close();
+  await parts.metrics.close();
+}

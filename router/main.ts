@@ -1,0 +1,35 @@
+/**
+ * The router's process. Its files, in the order in which a vote meets them:
+ *
+ *   config.ts            what can be set
+ *   router.ts            opens all parts; drain.ts closes them
+ *   vote-service.ts      the calls that cast votes; call-deadline.ts says by when they are answered
+ *   vote-calls.ts        a call, a batch, a stream: who waits for which vote
+ *   casting.ts           a vote's way: admitted, checked, made anonymous, handed to its shard
+ *   pending-vote.ts      one vote until its one outcome; admission.ts bounds how many there are
+ *   election-cache.ts    the election it is for; election-key.ts unwraps its key
+ *   ballot-form.ts       whether it fits the election's definition
+ *   nullifier.ts         what the shards know of its voter
+ *   shard-links.ts       which shard it belongs to
+ *   shard-link.ts        that shard's stream, queue and unanswered frames; vote-queue.ts, vote-frame.ts
+ *   shard-nodes.ts       which of the shard's nodes is its writer; backoff.ts between tries
+ *   election-service.ts  creating, opening, closing elections; admin-token.ts says who may
+ *   tally-relay.ts       counts, passed on from the tally; shared-watch.ts serves all who watch the same
+ *   mesh-service.ts      how all shard nodes stand
+ *   web-files.ts         the web page
+ *   health.ts            what the health service says
+ *   metrics.ts           what Prometheus is told
+ */
+import { createLogger } from "#mesh/log.ts";
+import { runService } from "#mesh/service-process.ts";
+import { openStaticDirectory } from "#mesh/static-directory.ts";
+import { readConfig } from "./config.ts";
+import { openRouter } from "./router.ts";
+
+const config = readConfig();
+const log = createLogger(config.name, config.logLevel);
+await runService(
+  config.name,
+  async () => openRouter({ config, directory: await openStaticDirectory(config.directoryFile, log), log }),
+  log,
+);

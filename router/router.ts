@@ -1,0 +1,112 @@
+/** A router with all its parts, opened in the order in which a vote meets them. */
+import { createSecretKey } from "node:crypto";
+import { ConnectServer } from "#mesh/connect-server.ts";
+import type { Directory } from "#mesh/directory.ts";
+import { bind, GrpcServer } from "#mesh/grpc-server.ts";
+import type { HostPort } from "#mesh/host-port.ts";
+import type { Logger } from "#mesh/log.ts";
+import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
+import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
+import { MeshService } from "#proto/generated/urna/v1/mesh_service_pb.js";
+import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
+import { AdminToken } from "./admin-token.ts";
+import type { AdmissionLimits } from "./admission.ts";
+import { Admission } from "./admission.ts";
+import { Casting } from "./casting.ts";
+import type { RouterConfig } from "./config.ts";
+import {
+  admissionLimits,
+  drainGraceMs,
+  drainSettleMs,
+  healthTickMs,
+  linkLimits,
+  lookUpLimitMs,
+  streamVotesMax,
+} from "./config.ts";
+import { drainRouter, Gate } from "./drain.ts";
+import { ElectionCache } from "./election-cache.ts";
+import { electionService, readHome } from "./election-service.ts";
+import { RouterHealth } from "./health.ts";
+import { meshService } from "./mesh-service.ts";
+import { RouterMetrics } from "./metrics.ts";
+import type { LinkLimits } from "./shard-link.ts";
+import { ShardLinks } from "./shard-links.ts";
+import { TallyRelay } from "./tally-relay.ts";
+import { voteService } from "./vote-service.ts";
+import { webHandler } from "./web-files.ts";
+
+export type Router = {
+  readonly grpc: HostPort;
+  readonly connect: HostPort;
+  readonly metrics: HostPort;
+  /** Votes that the router holds now. */
+  readonly heldVotes: () => number;
+  /** Stops as SIGTERM would. */
+  drain(): Promise<void>;
+};
+
+export type RouterOptions = {
+  readonly config: RouterConfig;
+  /** Closed with the router. */
+  readonly directory: Directory;
+  readonly log: Logger;
+  /** Other limits than the usual ones. */
+  readonly limits?: Partial<AdmissionLimits & LinkLimits & { readonly drainSettleMs: number }>;
+};
+
+export async function openRouter({ config, directory, log, limits }: RouterOptions): Promise<Router> {
+  const registry = createMetrics();
+  const metrics = new RouterMetrics(registry);
+  const gate = new Gate();
+  const routerKey = createSecretKey(config.routerKey);
+  const admission = new Admission({ ...admissionLimits, ...limits });
+  const cache = new ElectionCache((electionId) => readHome(links, electionId, lookUpLimitMs), routerKey);
+  const casting = new Casting({ cache, admission, log });
+  let tellHealth = () => {};
+  const links = new ShardLinks({
+    directory,
+    limits: { ...linkLimits, ...limits },
+    metrics,
+    log,
+    onStateChange: () => tellHealth(),
+    recheck: (votes) => casting.recheck(votes),
+    shareOf: (shards) => admission.shareOf(shards),
+  });
+  casting.connect(links);
+  const relay = new TallyRelay(directory);
+  const { demandOpen } = gate;
+  const bindings = [
+    bind(VoteService, voteService({ casting, metrics, cache, links, streamVotesMax, demandOpen })),
+    bind(
+      ElectionService,
+      electionService({ links, cache, routerKey, demandOpen, adminToken: new AdminToken(config.adminToken) }),
+    ),
+    bind(TallyService, relay.service),
+    bind(MeshService, meshService(links, directory)),
+  ];
+  const grpc = new GrpcServer(bindings, { log });
+  const { allowedOrigins, webRoot } = config;
+  const connect = new ConnectServer(bindings, { log, allowedOrigins, fallback: webHandler(webRoot) });
+  const metricsServer = await serveMetrics(registry, config.metricsListen);
+  const addresses = {
+    grpc: await grpc.listen(config.grpcListen),
+    connect: await connect.listen(config.connectListen),
+    metrics: { host: metricsServer.host, port: metricsServer.port },
+  };
+  const health = new RouterHealth(grpc, links, directory);
+  tellHealth = () => health.update();
+  const ticker = setInterval(() => void health.probeTally(), healthTickMs);
+  void health.probeTally();
+  metrics.watch(registry, {
+    waitingVotes: () => links.links.reduce((sum, { waiting }) => sum + waiting, 0),
+    waitingBytes: () => admission.bytes,
+    outstandingVotes: () => links.links.reduce((sum, link) => sum + link.held - link.waiting, 0),
+    connectedShards: () => links.links.filter(({ connected }) => connected).length,
+  });
+  log.info(addresses, "the router serves");
+  const settleMs = limits?.drainSettleMs ?? drainSettleMs;
+  const parts = { gate, health, admission, casting, relay, grpc, connect, directory, ticker, settleMs };
+  const drain = () => drainRouter({ ...parts, metrics: metricsServer, graceMs: drainGraceMs });
+  return { ...addresses, heldVotes: () => admission.votes, drain };
+}

@@ -1,0 +1,250 @@
+/**
+ * The router's end of one shard: a queue of votes, one long-lived stream to the present writer, the frames that it has not
+ * answered yet. A frame holds whatever waits when the stream can take it, so frames grow under load and shrink when idle.
+ * When a stream breaks, its unanswered frames may have been stored: their votes are sent again, first, to the next writer.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { BidiCall } from "#mesh/grpc-client.ts";
+import type { Logger } from "#mesh/log.ts";
+import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { backoffMs } from "./backoff.ts";
+import type { CachedElection } from "./election-cache.ts";
+import type { RouterMetrics } from "./metrics.ts";
+import type { PendingVote } from "./pending-vote.ts";
+import type { ShardNodes, ShardWriter } from "./shard-nodes.ts";
+import type { Unsettled } from "./vote-frame.ts";
+import { encodeFrame, settleFrame } from "./vote-frame.ts";
+import { VoteQueue } from "./vote-queue.ts";
+
+export type LinkLimits = {
+  /** Frames and votes on their way to one shard; what comes meanwhile waits, and makes the next frames larger. */
+  readonly outstandingFramesMax: number;
+  readonly outstandingVotesMax: number;
+  /** A frame that is unanswered for so long makes the router ask whether there is another writer. */
+  readonly patienceMs: number;
+};
+
+export type LinkParts = {
+  readonly nodes: ShardNodes;
+  readonly limits: LinkLimits;
+  readonly metrics: RouterMetrics;
+  readonly log: Logger;
+  readonly mapEpoch: () => number;
+  /** Takes votes that must be looked at again before they are sent again. They are held by nobody. */
+  readonly reroute: (unsettled: Unsettled) => void;
+  readonly onStateChange: () => void;
+};
+
+type SentFrame = {
+  readonly election: CachedElection;
+  readonly votes: readonly PendingVote[];
+  readonly sentAtMs: number;
+};
+
+type OpenStream = {
+  readonly writer: ShardWriter;
+  readonly call: BidiCall<RecordVotesRequest, RecordVotesResponse>;
+  /** The stream's buffer is full. */
+  full: boolean;
+};
+
+export class ShardLink {
+  readonly shardId: number;
+  readonly #parts: LinkParts;
+  readonly #queue = new VoteQueue();
+  readonly #outstanding = new Map<number, SentFrame>();
+  readonly #stopping = new AbortController();
+  #outstandingVotes = 0;
+  #newestBatch = 0n;
+  #nextFrameId = 1;
+  #stream: OpenStream | undefined;
+  #flushing = false;
+  #probing = false;
+
+  constructor(parts: LinkParts) {
+    this.#parts = parts;
+    this.shardId = parts.nodes.shardId;
+    void this.#run();
+    void this.#watch();
+  }
+
+  get connected(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  /** Votes that wait or are on their way. */
+  get held(): number {
+    return this.#queue.length + this.#outstandingVotes;
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  /** The vote is held until it is settled or rerouted. */
+  enqueue(election: CachedElection, vote: PendingVote): void {
+    this.#queue.push(election, vote);
+    this.#scheduleFlush();
+  }
+
+  /** Lets go of votes that were answered at their deadline before they were sent. */
+  sweep(): void {
+    this.#queue.sweep();
+  }
+
+  /** The directory has changed: a stream to a node that is no longer listed is given up. */
+  nodesChanged(): void {
+    const { nodes } = this.#parts.nodes;
+    if (this.#stream !== undefined && !nodes.includes(this.#stream.writer.node)) this.#stream.call.cancel();
+  }
+
+  /** Ends the stream for good; returns the votes that were still held, in the state they are in. */
+  close(): PendingVote[] {
+    this.#stopping.abort();
+    this.#stream?.call.cancel();
+    this.#stream = undefined;
+    this.#putBack();
+    return this.#queue.takeAll();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let tries = 0; !signal.aborted; tries++) {
+      const writer = await this.#parts.nodes.findWriter();
+      if (signal.aborted) return;
+      if (writer !== undefined && (await this.#serve(writer))) tries = 0;
+      await delay(backoffMs(tries), undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  /** Whether the stream has answered anything. */
+  async #serve(writer: ShardWriter): Promise<boolean> {
+    const { log, nodes } = this.#parts;
+    let answered = false;
+    const stream: OpenStream = { writer, call: writer.client.recordVotes(), full: false };
+    this.#stream = stream;
+    if (writer.batch > this.#newestBatch) this.#newestBatch = writer.batch;
+    log.info({ shard: nodes.shardId, node: writer.node, writerEpoch: Number(writer.writerEpoch) }, "shard connected");
+    this.#parts.onStateChange();
+    this.#scheduleFlush();
+    try {
+      for await (const answer of stream.call.responses) {
+        answered = true;
+        this.#settle(answer);
+      }
+      log.info({ shard: nodes.shardId, node: writer.node }, "the shard ended the stream");
+    } catch (cause) {
+      if (!this.#stopping.signal.aborted) {
+        log.warn({ shard: nodes.shardId, node: writer.node, err: cause }, "the stream to the shard broke");
+      }
+    }
+    stream.call.cancel();
+    if (this.#stream === stream) this.#stream = undefined;
+    this.#putBack();
+    this.#parts.onStateChange();
+    return answered;
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushing || this.#stream === undefined) return;
+    this.#flushing = true;
+    // What else arrives in this turn of the event loop goes into the same frame.
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const { outstandingFramesMax, outstandingVotesMax } = this.#parts.limits;
+    const stream = this.#stream;
+    while (
+      stream !== undefined &&
+      !stream.full &&
+      this.#outstanding.size < outstandingFramesMax &&
+      this.#outstandingVotes < outstandingVotesMax
+    ) {
+      const next = this.#queue.next();
+      if (next === undefined) return;
+      this.#send(stream, next.election, next.votes);
+    }
+  }
+
+  #send(stream: OpenStream, election: CachedElection, votes: readonly PendingVote[]): void {
+    const frameId = this.#nextFrameId++;
+    const sentAtMs = performance.now();
+    const frame = encodeFrame({ election, votes }, frameId, this.#parts.mapEpoch(), sentAtMs);
+    for (const vote of votes) vote.sent(this.#newestBatch);
+    this.#outstanding.set(frameId, { election, votes, sentAtMs });
+    this.#outstandingVotes += votes.length;
+    this.#parts.metrics.frameSent(votes.length);
+    if (stream.call.send(frame)) return;
+    stream.full = true;
+    void stream.call.drained().then(() => {
+      stream.full = false;
+      this.#scheduleFlush();
+    });
+  }
+
+  /** Throws when the answer is not one of ours to settle: the stream is given up then. */
+  #settle(answer: RecordVotesResponse): void {
+    const frameId = Number(answer.frameId);
+    const frame = this.#outstanding.get(frameId);
+    if (frame === undefined) throw new Error(`the shard answered frame ${frameId}, which is not outstanding (I4)`);
+    const unsettled = settleFrame(frame.votes, answer);
+    this.#outstanding.delete(frameId);
+    this.#outstandingVotes -= frame.votes.length;
+    for (const batch of answer.batches) if (batch > this.#newestBatch) this.#newestBatch = batch;
+    for (const vote of frame.votes) vote.release();
+    this.#parts.metrics.frameAnswered(performance.now() - frame.sentAtMs);
+    if (hasAny(unsettled)) this.#parts.reroute(unsettled);
+    this.#scheduleFlush();
+  }
+
+  /** The unanswered frames' votes may be stored: they go first on the next stream. */
+  #putBack(): void {
+    const frames = [...this.#outstanding.values()].reverse();
+    this.#outstanding.clear();
+    this.#outstandingVotes = 0;
+    for (const { election, votes } of frames) {
+      const unsettled: PendingVote[] = [];
+      for (const vote of votes) {
+        vote.lost();
+        vote.release();
+        if (!vote.settled) unsettled.push(vote);
+      }
+      this.#queue.unshift(election, unsettled);
+    }
+  }
+
+  /** A writer that was frozen or cut off keeps its stream open and answers nothing: looks whether another took over. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#stopping;
+    const { patienceMs } = this.#parts.limits;
+    while (!signal.aborted) {
+      await delay(patienceMs / 2, undefined, { signal, ref: false }).catch(() => {});
+      const [oldest] = this.#outstanding.values();
+      if (oldest === undefined || performance.now() - oldest.sentAtMs < patienceMs) continue;
+      await this.#probe();
+    }
+  }
+
+  async #probe(): Promise<void> {
+    const stream = this.#stream;
+    if (this.#probing || stream === undefined) return;
+    this.#probing = true;
+    const writer = await this.#parts.nodes.findWriter();
+    this.#probing = false;
+    if (writer !== undefined && writer.writerEpoch > stream.writer.writerEpoch && this.#stream === stream) {
+      this.#parts.log.warn(
+        { shard: this.shardId, from: stream.writer.node, to: writer.node },
+        "another writer took over",
+      );
+      stream.call.cancel();
+    }
+  }
+}
+
+function hasAny({ wrongShard, wrongDefinition, unknown }: Unsettled): boolean {
+  return wrongShard.length + wrongDefinition.length + unknown.length > 0;
+}

@@ -1,0 +1,129 @@
+/** The nodes of one shard: which of them is the writer, and unary calls to it. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Client } from "#mesh/grpc-client.ts";
+import { createClient } from "#mesh/grpc-client.ts";
+import type { ShardNodeStatus } from "#proto/generated/urna/v1/mesh_service_pb.js";
+import { ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
+import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { RejectionError } from "#proto/rejections.ts";
+import { backoffMs } from "./backoff.ts";
+
+export type ShardClient = Client<typeof ShardService>;
+
+export type ShardWriter = {
+  readonly node: string;
+  readonly client: ShardClient;
+  readonly writerEpoch: bigint;
+  /** Its durable mark when it was asked. */
+  readonly batch: bigint;
+};
+
+const statusLimitMs = 500;
+/** How long the other nodes are waited for once one has said to be the writer: it may have been deposed unknowingly. */
+const rivalWaitMs = 100;
+/** One try of a unary call: a frozen writer must not use up the whole deadline. */
+const tryLimitMs = 3_000;
+/** With less time left than this a further try is of no use. */
+const tryMsMin = 50;
+
+export class ShardNodes {
+  readonly shardId: number;
+  readonly #clients = new Map<string, ShardClient>();
+  #nodes: readonly string[];
+  #writer: ShardWriter | undefined;
+
+  constructor(shardId: number, nodes: readonly string[]) {
+    this.shardId = shardId;
+    this.#nodes = nodes;
+  }
+
+  get nodes(): readonly string[] {
+    return this.#nodes;
+  }
+
+  /** The directory has a new list; connections to nodes that are not on it are closed. */
+  setNodes(nodes: readonly string[]): void {
+    this.#nodes = nodes;
+    for (const [node, client] of this.#clients) {
+      if (nodes.includes(node)) continue;
+      this.#clients.delete(node);
+      client.close();
+    }
+    if (this.#writer !== undefined && !nodes.includes(this.#writer.node)) this.#writer = undefined;
+  }
+
+  /** Undefined when a node cannot be reached in time, or will not say. */
+  async status(node: string, limitMs = statusLimitMs): Promise<ShardNodeStatus | undefined> {
+    try {
+      return (await this.#client(node).getShardStatus({}, { deadlineMs: limitMs })).status;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Asks all nodes; of several that say to be the writer, the one of the highest epoch is. */
+  async findWriter(): Promise<ShardWriter | undefined> {
+    let best: ShardWriter | undefined;
+    const found = Promise.withResolvers<void>();
+    const asked = this.#nodes.map(async (node) => {
+      const writer = await this.#askNode(node);
+      if (writer === undefined) return;
+      if (best === undefined || writer.writerEpoch > best.writerEpoch) best = writer;
+      found.resolve();
+    });
+    const all = Promise.all(asked);
+    await Promise.race([all, found.promise]);
+    if (best !== undefined) await Promise.race([all, delay(rivalWaitMs, undefined, { ref: false })]);
+    this.#writer = best;
+    return best;
+  }
+
+  /**
+   * A call to the writer, tried again with whoever is the writer by then until the time is over. Only for calls that may be
+   * made twice. Throws SHARD_UNAVAILABLE, or what the writer refuses with.
+   */
+  async ask<T>(limitMs: number, call: (client: ShardClient, deadlineMs: number) => Promise<T>): Promise<T> {
+    const endsAt = performance.now() + limitMs;
+    for (let tries = 0; ; tries++) {
+      const writer = this.#writer ?? (await this.findWriter());
+      const left = endsAt - performance.now();
+      if (left < tryMsMin) break;
+      if (writer !== undefined) {
+        try {
+          return await call(writer.client, Math.min(left, tryLimitMs));
+        } catch (cause) {
+          if (cause instanceof RejectionError && !goesAway(cause)) throw cause;
+          if (this.#writer === writer) this.#writer = undefined;
+        }
+      }
+      const pause = backoffMs(tries);
+      if (endsAt - performance.now() - pause < tryMsMin) break;
+      await delay(pause);
+    }
+    throw new RejectionError("SHARD_UNAVAILABLE", `shard ${this.shardId} has no writer that is ready`);
+  }
+
+  close(): void {
+    this.setNodes([]);
+  }
+
+  async #askNode(node: string): Promise<ShardWriter | undefined> {
+    const status = await this.status(node);
+    if (status?.role !== ShardRole.WRITER || status.shardId !== this.shardId) return undefined;
+    return { node, client: this.#client(node), writerEpoch: status.writerEpoch, batch: status.batch };
+  }
+
+  #client(node: string): ShardClient {
+    let client = this.#clients.get(node);
+    if (client === undefined) {
+      client = createClient(ShardService, node);
+      this.#clients.set(node, client);
+    }
+    return client;
+  }
+}
+
+/** Refusals that another try, or another writer, may not give. */
+function goesAway({ reason }: RejectionError): boolean {
+  return reason === "SHARD_UNAVAILABLE" || reason === "OUTCOME_UNKNOWN" || reason === "DEADLINE_PASSED";
+}

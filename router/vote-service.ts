@@ -1,0 +1,123 @@
+/** VoteService: casting votes one by one, in batches and in streams, and finding a vote's receipt again. */
+import { create } from "@bufbuild/protobuf";
+import type { CallContext, ServiceImplementation } from "#mesh/service-call.ts";
+import { ReceiptSchema } from "#proto/generated/urna/v1/vote_pb.js";
+import type {
+  CastVotesRequest,
+  CastVotesResponse,
+  GetReceiptRequest,
+  VoteService,
+} from "#proto/generated/urna/v1/vote_service_pb.js";
+import {
+  batchRequestVotesMax,
+  deadlineDefaultMs,
+  idempotencyKeyBytesMax,
+  idempotencyKeyBytesMin,
+  keyHashBytes,
+  nullifierBytes,
+} from "#proto/limits.ts";
+import { formatReceiptId } from "#proto/receipt-id.ts";
+import { RejectionError } from "#proto/rejections.ts";
+import { checkVoterId } from "./ballot-form.ts";
+import { answerWithinMs } from "./call-deadline.ts";
+import type { ElectionCache } from "./election-cache.ts";
+import { identityBytes, writeIdentity } from "./nullifier.ts";
+import type { ShardLinks } from "./shard-links.ts";
+import { BatchCall, castOne, StreamCall, type VoteCallParts } from "./vote-calls.ts";
+import { shardOfLog } from "./vote-frame.ts";
+
+export type VoteServiceParts = VoteCallParts & {
+  readonly cache: ElectionCache;
+  readonly links: ShardLinks;
+  /** Votes of one stream that may be unsettled, or settled and not yet taken. */
+  readonly streamVotesMax: number;
+  /** Throws when the router takes no more votes. */
+  readonly demandOpen: () => void;
+};
+
+export function voteService(parts: VoteServiceParts): ServiceImplementation<typeof VoteService> {
+  const { metrics, demandOpen } = parts;
+  return {
+    async castVote({ vote }, call) {
+      demandOpen();
+      if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
+      const answered = metrics.callStarted("CastVote");
+      return await castOne(parts, vote, answerWithinMs(call.deadlineMs)).finally(answered);
+    },
+    async castVoteBatch({ votes }, call) {
+      demandOpen();
+      demandBatch(votes.length);
+      const answered = metrics.callStarted("CastVoteBatch");
+      return await new BatchCall(parts, votes.length).cast(votes, answerWithinMs(call.deadlineMs)).finally(answered);
+    },
+    castVotes: (requests, call) => castVotes(parts, requests, call),
+    async getReceipt(request, call) {
+      return { receipt: await findReceipt(parts, request, answerWithinMs(call.deadlineMs)) };
+    },
+  };
+}
+
+function demandBatch(votes: number): void {
+  if (votes >= 1 && votes <= batchRequestVotesMax) return;
+  throw new RejectionError("INVALID_REQUEST", `votes: a batch has 1 to ${batchRequestVotesMax} votes, not ${votes}`);
+}
+
+async function* castVotes(
+  parts: VoteServiceParts,
+  requests: AsyncIterable<CastVotesRequest>,
+  call: CallContext,
+): AsyncGenerator<CastVotesResponse> {
+  const stream = new StreamCall(parts, parts.streamVotesMax);
+  const endsAtMs = call.deadlineMs === undefined ? Infinity : performance.now() + answerWithinMs(call.deadlineMs);
+  const reading = readVotes(parts, stream, requests, endsAtMs);
+  try {
+    yield* stream.answers();
+    await reading;
+  } finally {
+    // The caller may have left: votes that it sent go their way all the same, wholly in or wholly out.
+    stream.end();
+    reading.catch(() => {});
+  }
+}
+
+async function readVotes(
+  { demandOpen }: VoteServiceParts,
+  stream: StreamCall,
+  requests: AsyncIterable<CastVotesRequest>,
+  endsAtMs: number,
+): Promise<void> {
+  try {
+    for await (const { sequence, vote } of requests) {
+      try {
+        demandOpen();
+        if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
+        stream.cast(sequence, vote, Math.min(answerWithinMs(deadlineDefaultMs), endsAtMs - performance.now()));
+      } catch (cause) {
+        if (!(cause instanceof RejectionError)) throw cause;
+        stream.refuse(sequence, cause);
+      }
+      await stream.room();
+    }
+  } finally {
+    stream.end();
+  }
+}
+
+async function findReceipt({ cache, links }: VoteServiceParts, request: GetReceiptRequest, withinMs: number) {
+  const { electionId, idempotencyKey } = request;
+  if (idempotencyKey.length < idempotencyKeyBytesMin || idempotencyKey.length > idempotencyKeyBytesMax) {
+    const range = `${idempotencyKeyBytesMin} to ${idempotencyKeyBytesMax}`;
+    throw new RejectionError("INVALID_REQUEST", `idempotency_key must have ${range} bytes, those of the vote`);
+  }
+  const election = await cache.get(electionId);
+  const identity = Buffer.alloc(identityBytes);
+  writeIdentity(identity, election.key, checkVoterId(election.shape, request), idempotencyKey);
+  const nullifier = identity.subarray(0, nullifierBytes);
+  const keyHash = identity.subarray(nullifierBytes, nullifierBytes + keyHashBytes);
+  const { found, leafIndex, logOrigin } = await links
+    .nodesFor(nullifier)
+    .ask(withinMs, (shard, deadlineMs) => shard.findVote({ electionId, nullifier, keyHash }, { deadlineMs }));
+  if (!found) throw new RejectionError("NOT_FOUND", "no vote was recorded with this idempotency key");
+  const receiptId = formatReceiptId({ shardId: shardOfLog(logOrigin), leafIndex });
+  return create(ReceiptSchema, { receiptId, electionId, logOrigin, leafIndex });
+}

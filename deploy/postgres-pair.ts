@@ -36,7 +36,6 @@ export type PostgresPairOptions = {
   readonly standbyPort: number;
   readonly sharedBuffersMb: number;
   readonly ownerPassword: string;
-  readonly ownerPasswordFile: string;
   readonly replicationPassword: string;
   /** Where the standby finds the primary: asked for at every start, so that a test can put a proxy between. */
   readonly primaryAddress: () => Promise<{ host: string; port: number }>;
@@ -75,11 +74,11 @@ export class PostgresPair {
     const { primary, standby } = this;
     if (!existsSync(this.#mark)) {
       for (const { dataFolder } of [primary, standby]) rmSync(dataFolder, { recursive: true, force: true });
-      await primary.initialise(this.#options.ownerPasswordFile);
+      await primary.initialise(this.#options.ownerPassword);
     } else if (!existsSync(primary.dataFolder)) {
       throw new Error(`${primary.dataFolder} is missing, and it held votes: put it back, or promote ${standby.name}`);
     }
-    if (!existsSync(standby.dataFolder)) await this.#copyStandby();
+    if (!existsSync(standby.dataFolder)) await standby.copyAsStandby(primary);
   }
 
   /** What must be done between the start of the primary and that of the standby. */
@@ -90,7 +89,7 @@ export class PostgresPair {
       await client.query("SET synchronous_commit = local");
       for (const statement of this.#furnishing()) await client.query(statement);
     });
-    await this.createSlot();
+    await this.#createSlot();
   }
 
   /** Waits until the standby streams as the synchronous one, and checks that it flushes. */
@@ -125,28 +124,27 @@ export class PostgresPair {
     });
   }
 
-  /** Makes the standby anew from the primary. Both must be stopped. */
-  async recopyStandby(): Promise<void> {
+  /**
+   * Makes the standby anew. The primary runs at the beginning and at the end; `stopPrimary` and `startPrimary` are the
+   * supervisor's. Nothing acknowledged is at stake: the primary has all of it, and commits wait meanwhile.
+   */
+  async recopyStandby(stopPrimary: () => Promise<void>, startPrimary: () => Promise<void>): Promise<void> {
     this.#options.log(`${this.standby.name}: the primary no longer has the WAL that it needs; copying it anew`);
+    await this.#createSlot();
+    await stopPrimary();
     rmSync(this.standby.dataFolder, { recursive: true, force: true });
-    await this.#copyStandby();
+    await this.standby.copyAsStandby(this.primary);
+    await startPrimary();
   }
 
-  /** Makes the standby's slot anew, so that the primary keeps WAL from here on. */
-  async createSlot(): Promise<void> {
-    await withOwnerSession(this.#ownerTarget(), async (client) => {
+  /** From here on the primary keeps the WAL that the standby needs. */
+  async #createSlot(): Promise<void> {
+    await withOwnerSession({ ...this.#ownerTarget(), database: "postgres" }, async (client) => {
       await client.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", [
         this.standbyName,
       ]);
       await client.query("SELECT pg_create_physical_replication_slot($1, true)", [this.standbyName]);
     });
-  }
-
-  async #copyStandby(): Promise<void> {
-    await this.standby.copyFrom(this.primary);
-    // The primary's slots are not the standby's; the primary's own overrides may not be valid here.
-    await this.standby.runAsOwner("find", [join(this.standby.dataFolder, "pg_replslot"), "-mindepth", "1", "-delete"]);
-    await this.standby.writeFile("standby.signal", "");
   }
 
   async #checkStandby(): Promise<void> {

@@ -1,7 +1,7 @@
 /** One Postgres server on this machine: its data directory, its postmaster. */
 import { execFile } from "node:child_process";
 import { statSync } from "node:fs";
-import { chmod, chown, readFile, writeFile } from "node:fs/promises";
+import { chown, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -10,7 +10,8 @@ import { describeExit, LoggedProcess } from "./logged-process.ts";
 import type { ManagedProcess } from "./managed-process.ts";
 import type { PostgresBinaries } from "./postgres-binaries.ts";
 import { accessRules, ownerRole } from "./postgres-settings.ts";
-import { livePostmaster, readPostmasterFile, removeForeignPidFile } from "./postmaster-file.ts";
+import { readPostmasterFile, removeForeignPidFile } from "./postmaster-file.ts";
+import { stopPostmaster } from "./postmaster-stop.ts";
 import type { UnprivilegedUser } from "./unprivileged-user.ts";
 import { asUser } from "./unprivileged-user.ts";
 import { waitFor } from "./wait-for.ts";
@@ -51,21 +52,31 @@ export class PostgresServer implements ManagedProcess {
   }
 
   /** Makes a fresh data directory, flushed to the disk. */
-  async initialise(ownerPasswordFile: string): Promise<void> {
-    const { binaries } = this.#options;
-    const settings = ["--username", ownerRole, "--pwfile", ownerPasswordFile, "--auth", "scram-sha-256"];
-    const encoding = ["--encoding", "UTF8", "--locale", "C", "--data-checksums"];
-    await this.runAsOwner(binaries.initdb, ["-D", this.dataFolder, ...settings, ...encoding]);
+  async initialise(ownerPassword: string): Promise<void> {
+    const { binaries, user } = this.#options;
+    const passwordFile = `${this.dataFolder}.password`;
+    await writePrivateFile(passwordFile, `${ownerPassword}\n`, user);
+    const access = ["--username", ownerRole, "--pwfile", passwordFile, "--auth", "scram-sha-256"];
+    const format = ["--encoding", "UTF8", "--locale", "C", "--data-checksums"];
+    await this.#runAsOwner(binaries.initdb, ["-D", this.dataFolder, ...access, ...format]);
+    await rm(passwordFile);
   }
 
-  /** Makes this directory a copy of a directory whose server is stopped, flushed to the disk. */
-  async copyFrom(source: PostgresServer): Promise<void> {
-    await this.runAsOwner("cp", ["-Rp", source.dataFolder, this.dataFolder]);
-    await this.runAsOwner(this.#options.binaries.initdb, ["--sync-only", "-D", this.dataFolder]);
+  /** Makes this directory a standby's copy of a directory whose server is stopped; flushed, and whole or not there. */
+  async copyAsStandby(source: PostgresServer): Promise<void> {
+    const draft = `${this.dataFolder}.part`;
+    await this.#runAsOwner("rm", ["-rf", draft]);
+    await this.#runAsOwner("cp", ["-Rp", source.dataFolder, draft]);
+    // The primary's slots are not the standby's, and its postmaster.pid may tell of a crash.
+    await this.#runAsOwner("find", [join(draft, "pg_replslot"), "-mindepth", "1", "-delete"]);
+    await this.#runAsOwner("rm", ["-f", join(draft, "postmaster.pid")]);
+    await writePrivateFile(join(draft, "standby.signal"), "", this.#options.user);
+    await this.#runAsOwner(this.#options.binaries.initdb, ["--sync-only", "-D", draft]);
+    await this.#runAsOwner("mv", [draft, this.dataFolder]);
   }
 
   /** Runs a command as the user that Postgres runs as. */
-  async runAsOwner(command: string, args: readonly string[]): Promise<void> {
+  async #runAsOwner(command: string, args: readonly string[]): Promise<void> {
     await run(command, args, {
       cwd: "/",
       env: { ...inheritedEnvironment, LC_ALL: "C" },
@@ -74,12 +85,12 @@ export class PostgresServer implements ManagedProcess {
   }
 
   async start(): Promise<LoggedProcess> {
-    await this.#stopLeftBehind();
+    // An earlier run may have left its postmaster behind.
+    await stopPostmaster(this.dataFolder);
     const leftBehindUntil = performance.now() + leftBehindLimitMs;
     for (;;) {
       removeForeignPidFile(this.dataFolder);
-      await this.writeFile("postgresql.conf", await this.#options.configuration());
-      await this.writeFile("pg_hba.conf", accessRules);
+      await this.#configure();
       const logStart = statSync(this.logFile, { throwIfNoEntry: false })?.size ?? 0;
       const postmaster = await this.#spawn();
       const problem = await this.#untilAccepting(postmaster, logStart);
@@ -101,13 +112,10 @@ export class PostgresServer implements ManagedProcess {
     await postmaster.exited;
   }
 
-  /** Writes a file of the data directory that only the Postgres user can read. */
-  async writeFile(name: string, text: string): Promise<void> {
-    const { user } = this.#options;
-    const path = join(this.dataFolder, name);
-    await writeFile(path, text);
-    await chmod(path, 0o600);
-    if (user !== undefined) await chown(path, user.uid, user.gid);
+  async #configure(): Promise<void> {
+    const { configuration, user } = this.#options;
+    await writePrivateFile(join(this.dataFolder, "postgresql.conf"), await configuration(), user);
+    await writePrivateFile(join(this.dataFolder, "pg_hba.conf"), accessRules, user);
   }
 
   #spawn(): Promise<LoggedProcess> {
@@ -133,17 +141,12 @@ export class PostgresServer implements ManagedProcess {
     const log = (await readFile(this.logFile)).subarray(logStart).toString();
     return `Postgres ended with ${describeExit(await postmaster.exited)}; ${this.logFile} says:\n${lastLines(log)}`;
   }
+}
 
-  /** A postmaster that an earlier run could not stop. */
-  async #stopLeftBehind(): Promise<void> {
-    const pid = livePostmaster(this.dataFolder);
-    if (pid === undefined) return;
-    process.kill(pid, "SIGCONT");
-    process.kill(pid, "SIGINT");
-    await waitFor(`${this.name}: the postmaster ${pid} of an earlier run to stop`, fastStopLimitMs, () =>
-      livePostmaster(this.dataFolder) === undefined ? true : undefined,
-    );
-  }
+/** Writes a file that only the Postgres user can read. */
+async function writePrivateFile(path: string, text: string, user: UnprivilegedUser | undefined): Promise<void> {
+  await writeFile(path, text, { mode: 0o600 });
+  if (user !== undefined) await chown(path, user.uid, user.gid);
 }
 
 function lastLines(text: string): string {

@@ -1,0 +1,81 @@
+/** The order in which the parts of a cluster start and stop. */
+import { readFile } from "node:fs/promises";
+import type { ClusterParts } from "./cluster-parts.ts";
+import { migrateShard, startPair, stopPair } from "./cluster-postgres.ts";
+import { replaceJsonFile } from "./file-writing.ts";
+import { isServing } from "./health-probe.ts";
+import type { Supervisor } from "./supervisor.ts";
+import { waitFor } from "./wait-for.ts";
+
+const servingLimitMs = 60_000;
+const servingPollMs = 50;
+/** A process that ended this often soon after its start will not do better the next time. */
+const hopelessEnds = 5;
+const logLinesShown = 8;
+
+/** Postgres pairs, migrations, then all services at once: they find one another. */
+export async function bringUp(parts: ClusterParts): Promise<void> {
+  const { plan, folder, log, pairs } = parts;
+  replaceJsonFile(folder.paths.directoryFile, plan.directory());
+  log(`starting Postgres: ${pairs.length} × primary and synchronous standby`);
+  await all(
+    pairs.map(async (supervised, shardId) => {
+      await startPair(supervised);
+      await migrateShard(plan.migration(shardId));
+      log(`shard ${shardId}: the standby streams and is synchronous`);
+    }),
+  );
+  log(`starting ${parts.shardNodes.length} shard nodes, the tally and ${parts.routers.length} routers`);
+  await all([...parts.shardNodes, parts.tally, ...parts.routers].map((supervisor) => supervisor.start()));
+}
+
+/** From the edge inwards, so that each part can settle what it has received; Postgres last. */
+export async function takeDown(parts: ClusterParts): Promise<void> {
+  await parts.tally.stop();
+  await all(parts.routers.map((router) => router.stop()));
+  await all(parts.shardNodes.map((node) => node.stop()));
+  await all(parts.pairs.map(stopPair));
+  await parts.plan.ports.releaseAll();
+}
+
+/** Resolves when every router, the tally and one node of each shard say that they serve. */
+export async function untilServing(parts: ClusterParts, limitMs = servingLimitMs): Promise<void> {
+  const edges = [parts.tally, ...parts.routers].map((edge) => untilOneServes(parts, [edge], "", limitMs));
+  const shards = parts.pairs.map((_, shardId) => {
+    const names = parts.plan.nodeNames(shardId);
+    const nodes = parts.shardNodes.filter(({ name }) => names.includes(name));
+    return untilOneServes(parts, nodes, "urna.v1.ShardService", limitMs);
+  });
+  await all([...edges, ...shards]);
+}
+
+async function untilOneServes(
+  { plan }: ClusterParts,
+  nodes: readonly Supervisor[],
+  service: string,
+  limitMs: number,
+): Promise<void> {
+  const what = `${nodes.map(({ name }) => name).join(" or ")} to serve`;
+  const ask = async () => {
+    const answers = await Promise.all(nodes.map(({ name }) => isServing(plan.ports.address(`${name}.grpc`), service)));
+    if (answers.includes(true)) return true;
+    if (nodes.every(({ quickEnds }) => quickEnds >= hopelessEnds)) throw new Error(`${what}: they end at every start`);
+    return undefined;
+  };
+  await waitFor(what, limitMs, ask, servingPollMs).catch(async (error: unknown) => {
+    const logs = await Promise.all(nodes.map(({ process }) => lastLines(process.logFile)));
+    throw new Error(`${error instanceof Error ? error.message : error}\n${logs.join("\n")}`);
+  });
+}
+
+async function lastLines(logFile: string): Promise<string> {
+  const text = await readFile(logFile, "utf8").catch(() => "");
+  return [`${logFile}:`, ...text.trimEnd().split("\n").slice(-logLinesShown)].join("\n  ");
+}
+
+/** Waits for all of them, then throws the first failure: nothing goes on in the background after a failure. */
+async function all(tasks: readonly Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(tasks);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}

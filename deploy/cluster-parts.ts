@@ -1,0 +1,161 @@
+/** Makes the parts of an embedded cluster, nothing of which runs yet. */
+import { join } from "node:path";
+import { parseHostPort } from "#mesh/host-port.ts";
+import type { EmbeddedClusterOptions } from "./cluster-options.ts";
+import { routersDefault } from "./cluster-options.ts";
+import type { Environment } from "./cluster-plan.ts";
+import { ClusterPlan } from "./cluster-plan.ts";
+import type { SupervisedPair } from "./cluster-postgres.ts";
+import type { Endpoints } from "./endpoints.ts";
+import { count, describeEndpoints } from "./endpoints.ts";
+import { replaceJsonFile } from "./file-writing.ts";
+import type { RecordedProcess } from "./leftovers.ts";
+import type { ManagedProcess } from "./managed-process.ts";
+import { HeldPorts, portNames } from "./port-plan.ts";
+import { embeddedPostgresVersion, findPostgres } from "./postgres-binaries.ts";
+import { PostgresPair } from "./postgres-pair.ts";
+import { sharedBuffersMbFor } from "./postgres-settings.ts";
+import type { RunFolder } from "./run-folder.ts";
+import { enterRunState } from "./run-state.ts";
+import { ServiceProcess } from "./service-process.ts";
+import { Supervisor } from "./supervisor.ts";
+import type { UnprivilegedUser } from "./unprivileged-user.ts";
+
+export class ClusterParts {
+  readonly folder: RunFolder;
+  readonly plan: ClusterPlan;
+  readonly runId: string;
+  /** Nothing was in the folder before. */
+  readonly isNew: boolean;
+  readonly log: (line: string) => void;
+  readonly pairs: SupervisedPair[] = [];
+  readonly shardNodes: Supervisor[] = [];
+  readonly tally: Supervisor;
+  readonly routers: Supervisor[] = [];
+  readonly #options: EmbeddedClusterOptions;
+
+  private constructor(
+    options: EmbeddedClusterOptions,
+    folder: RunFolder,
+    plan: ClusterPlan,
+    run: { readonly id: string; readonly isNew: boolean },
+  ) {
+    this.#options = options;
+    this.folder = folder;
+    this.plan = plan;
+    this.runId = run.id;
+    this.isNew = run.isNew;
+    this.log = options.log ?? (() => {});
+    for (const shardId of count(plan.shape.shards)) {
+      for (const name of plan.nodeNames(shardId)) this.shardNodes.push(this.#shardNode(name, shardId));
+    }
+    this.tally = this.#service("tally", "tally/main.ts", async () => plan.tally());
+    for (const name of plan.routerNames()) {
+      this.routers.push(this.#service(name, "router/main.ts", async () => plan.router(name)));
+    }
+  }
+
+  static async make(
+    options: EmbeddedClusterOptions,
+    folder: RunFolder,
+    user: UnprivilegedUser | undefined,
+  ): Promise<ClusterParts> {
+    const { paths } = folder;
+    const postgresVersion = options.postgresVersion ?? embeddedPostgresVersion;
+    const { state, isNew } = enterRunState(paths.root, paths.stateFile, { shards: options.shards, postgresVersion });
+    const binaries = await findPostgres(postgresVersion, user);
+    const nodesPerShard = 1 + (options.spares ?? 1);
+    const shape = { shards: state.shards, routers: options.routers ?? routersDefault, nodesPerShard };
+    const base = options.portBase ?? (options.dir === undefined ? 0 : undefined);
+    const ports = await HeldPorts.take(portNames(shape), base, state.ports);
+    replaceJsonFile(paths.stateFile, { ...state, ports: { ...state.ports, ...ports.ports } });
+    const secrets = folder.secrets();
+    const plan = new ClusterPlan(shape, ports, paths, secrets, options.webRoot);
+    const parts = new ClusterParts(options, folder, plan, { id: state.run_id, isNew });
+    const sharedBuffersMb = options.sharedBuffersMb ?? sharedBuffersMbFor(2 * state.shards);
+    const common = { dataRoot: folder.dataRoot, logFolder: paths.logs, binaries, user, sharedBuffersMb, ...secrets };
+    for (const shardId of count(state.shards)) parts.#addPair(shardId, common);
+    return parts;
+  }
+
+  /** Every process, in the order of starting. */
+  get supervisors(): Supervisor[] {
+    const servers = this.pairs.flatMap(({ primary, standby }) => [primary, standby]);
+    return [...servers, ...this.shardNodes, this.tally, ...this.routers];
+  }
+
+  endpoints(): Endpoints {
+    const pids = new Map(this.supervisors.map(({ name, running }) => [name, running?.pid]));
+    const { plan, folder, runId } = this;
+    return describeEndpoints({
+      runId,
+      paths: folder.paths,
+      ports: plan.ports,
+      shape: plan.shape,
+      pidOf: (name) => pids.get(name),
+    });
+  }
+
+  /** Writes down what runs: for those who look, and for whoever must stop it should we be killed. */
+  record(): void {
+    const { paths } = this.folder;
+    const services = [...this.shardNodes, this.tally, ...this.routers];
+    const processes = services.flatMap(({ name, running }): RecordedProcess[] =>
+      running === undefined ? [] : [{ name, ...running.identity }],
+    );
+    replaceJsonFile(paths.processesFile, processes);
+    replaceJsonFile(paths.endpointsFile, this.endpoints());
+  }
+
+  #addPair(shardId: number, common: PairCommon): void {
+    const port = (role: string) => this.plan.ports.ports[`shard-${shardId}-${role}.postgres`] ?? 0;
+    const [primary, standby] = [`shard-${shardId}-primary`, `shard-${shardId}-standby`];
+    const pair = new PostgresPair({
+      ...common,
+      shardId,
+      primaryPort: port("primary"),
+      standbyPort: port("standby"),
+      primaryAddress: async () => hostPort(await this.#reroute(standby, primary)),
+      log: this.log,
+    });
+    this.pairs.push({ pair, primary: this.#supervise(pair.primary), standby: this.#supervise(pair.standby) });
+  }
+
+  #shardNode(name: string, shardId: number): Supervisor {
+    return this.#service(name, "shard-node/main.ts", async () =>
+      this.plan.shardNode(name, shardId, await this.#reroute(name, `shard-${shardId}-primary`)),
+    );
+  }
+
+  #service(name: string, script: string, environment: () => Promise<Environment>): Supervisor {
+    const logFile = join(this.folder.paths.logs, `${name}.log`);
+    const withMore = async () => ({ ...(await environment()), ...this.#options.environment?.(name) });
+    return this.#supervise(new ServiceProcess({ name, script, logFile, environment: withMore }));
+  }
+
+  #supervise(process: ManagedProcess): Supervisor {
+    const supervisor = new Supervisor(process, {
+      restarts: this.#options.supervise ?? true,
+      log: this.log,
+      beforeStart: () => this.plan.ports.release(process.name),
+      onChange: () => this.record(),
+    });
+    return supervisor;
+  }
+
+  async #reroute(from: string, to: string): Promise<string> {
+    const address = this.plan.ports.address(`${to}.postgres`);
+    return (await this.#options.reroute?.({ from, to, address })) ?? address;
+  }
+}
+
+type PairCommon = Omit<
+  ConstructorParameters<typeof PostgresPair>[0],
+  "shardId" | "primaryPort" | "standbyPort" | "primaryAddress" | "log"
+>;
+
+function hostPort(address: string) {
+  const parsed = parseHostPort(address);
+  if (parsed === undefined) throw new Error(`"${address}" is not host:port`);
+  return parsed;
+}

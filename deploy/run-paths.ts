@@ -1,0 +1,29 @@
+/** What is where in a run's folder. */
+import { join } from "node:path";
+
+export type RunPaths = ReturnType<typeof runPaths>;
+
+export function runPaths(root: string) {
+  const secrets = join(root, "secrets");
+  return {
+    root,
+    /** Of the active run; see run-lock.ts. */
+    lockFile: join(root, "run.lock"),
+    /** What a later start must go on with; see run-state.ts. */
+    stateFile: join(root, "state.json"),
+    /** The services that run now, for whoever must stop them. */
+    processesFile: join(root, "processes.json"),
+    directoryFile: join(root, "directory.json"),
+    endpointsFile: join(root, "endpoints.json"),
+    logs: join(root, "logs"),
+    /** Data directories; a link when the Postgres user cannot reach this folder. */
+    postgres: join(root, "postgres"),
+    web: join(root, "web"),
+    secrets,
+    adminTokenFile: join(secrets, "admin-token"),
+    routerKeyFile: join(secrets, "router-key"),
+    ownerPasswordFile: join(secrets, "postgres-owner-password"),
+    shardPasswordFile: join(secrets, "postgres-shard-password"),
+    replicationPasswordFile: join(secrets, "postgres-replication-password"),
+  };
+}

@@ -1,0 +1,46 @@
+/** One of our services as a child process. */
+import { inheritedEnvironment } from "./config.ts";
+import { LoggedProcess } from "./logged-process.ts";
+import type { ManagedProcess } from "./managed-process.ts";
+import { checkoutRoot, nodeFlags, ownNode } from "./own-node.ts";
+
+/** A service drains within 10 s; beyond that it is killed. */
+const drainLimitMs = 12_000;
+
+export type ServiceProcessOptions = {
+  readonly name: string;
+  /** For example router/main.ts. */
+  readonly script: string;
+  readonly logFile: string;
+  /** Asked for at every start. */
+  readonly environment: () => Promise<Readonly<Record<string, string>>>;
+};
+
+export class ServiceProcess implements ManagedProcess {
+  readonly name: string;
+  readonly logFile: string;
+  readonly #options: ServiceProcessOptions;
+
+  constructor(options: ServiceProcessOptions) {
+    this.name = options.name;
+    this.logFile = options.logFile;
+    this.#options = options;
+  }
+
+  async start(): Promise<LoggedProcess> {
+    return LoggedProcess.spawn(ownNode, [...nodeFlags, this.#options.script], {
+      logFile: this.logFile,
+      cwd: checkoutRoot,
+      environment: { ...inheritedEnvironment, URNA_NAME: this.name, ...(await this.#options.environment()) },
+      ipc: true,
+    });
+  }
+
+  async stop(running: LoggedProcess): Promise<void> {
+    running.signal("SIGCONT");
+    running.signal("SIGTERM");
+    if (await running.endsWithin(drainLimitMs)) return;
+    running.signal("SIGKILL");
+    await running.exited;
+  }
+}

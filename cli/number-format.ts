@@ -7,6 +7,11 @@ export function formatCount(count: bigint | number): string {
   return counts.format(count);
 }
 
+/** "1 ballot", "12,000 ballots" */
+export function formatBallots(count: bigint): string {
+  return `${formatCount(count)} ${count === 1n ? "ballot" : "ballots"}`;
+}
+
 /** "52.6 %"; "-" when there is nothing to divide. */
 export function formatShare(part: bigint, whole: bigint): string {
   return whole === 0n ? "-" : `${shares.format(Number((part * 1_000_000n) / whole) / 10_000)} %`;

@@ -17,7 +17,10 @@ import { withCommonOptions, withExamples } from "./command-context.ts";
 import { UnreachableError } from "./exit-code.ts";
 import { printMessage } from "./json-output.ts";
 import { callDeadlineMs, withClient } from "./server-connection.ts";
-import { tallyLine, tallyLines } from "./tally-text.ts";
+import type { Tally } from "./tally-text.ts";
+import { tallyClock, tallyLine, tallyLines } from "./tally-text.ts";
+import type { Terminal } from "./terminal.ts";
+import { plainText } from "./text-table.ts";
 
 type TallyOptions = CommonOptions & { readonly watch?: boolean; readonly region: string };
 
@@ -57,45 +60,58 @@ async function getTally(electionId: string, options: TallyOptions, context: Comm
 
 /** Until the counts are final, or the user has seen enough. */
 async function watchTally(electionId: string, options: TallyOptions, context: CommandContext): Promise<void> {
-  const definition = await definitionOf(electionId, options, context);
-  const order = new FrameOrder();
-  let last: string | undefined;
+  const { terminal, signal } = context;
+  const watch: Watch = {
+    electionId,
+    definition: await definitionOf(electionId, options, context),
+    order: new FrameOrder(),
+    lastLine: "",
+  };
   for (;;) {
+    let failure = "the stream ended";
     try {
-      const isFinal = await readFrames(electionId, options, context, definition, order);
-      if (isFinal || context.signal.aborted) return;
-      last = "the stream ended";
+      const isFinal = await readFrames(watch, options, context);
+      if (isFinal) return;
     } catch (cause) {
-      if (context.signal.aborted) return;
-      if (!mayPass(cause)) throw cause;
-      last = (cause as Error).message;
+      if (!signal.aborted && !mayPass(cause)) throw cause;
+      failure = (cause as Error).message;
     }
-    context.terminal.note(`urna: not live (${last}); trying again`);
-    await sleep(retryMs, undefined, { signal: context.signal }).catch(() => {});
-    if (context.signal.aborted) return;
+    if (!signal.aborted) terminal.note(`urna: not live (${plainText(failure)}); trying again`);
+    await sleep(retryMs, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
   }
 }
 
+/** What a watch remembers from one stream to the next. */
+type Watch = {
+  readonly electionId: string;
+  readonly definition: ElectionDefinition | undefined;
+  readonly order: FrameOrder;
+  lastLine: string;
+};
+
 /** Whether the last frame was final. */
-function readFrames(
-  electionId: string,
-  options: TallyOptions,
-  context: CommandContext,
-  definition: ElectionDefinition | undefined,
-  order: FrameOrder,
-): Promise<boolean> {
+function readFrames(watch: Watch, options: TallyOptions, context: CommandContext): Promise<boolean> {
   const { terminal, signal } = context;
+  const request = { electionId: watch.electionId, regionId: options.region };
   return withClient(TallyService, options, context, async (client) => {
-    for await (const frame of client.watchTally({ electionId, regionId: options.region }, { signal })) {
+    for await (const frame of client.watchTally(request, { signal })) {
       // A tally that has just started again is behind what was shown: no count may go down (I7).
-      if (frame.cut === undefined || !order.accept(frame.cut)) continue;
+      if (frame.cut === undefined || !watch.order.accept(frame.cut)) continue;
       if (options.json === true) printMessage(terminal, WatchTallyResponseSchema, frame);
-      else if (terminal.watched) terminal.redraw(tallyLines(frame, definition));
-      else terminal.print(tallyLine(frame));
+      else if (terminal.watched) terminal.redraw(tallyLines(frame, watch.definition));
+      else printChange(frame, watch, terminal);
       if (frame.cut.final) return true;
     }
     return false;
   });
+}
+
+/** In a log a line a change: the pulse of an idle shard is no news. */
+function printChange(frame: Tally, watch: Watch, terminal: Terminal): void {
+  const line = tallyLine(frame);
+  if (line !== watch.lastLine) terminal.print(`${tallyClock(frame)}  ${line}`);
+  watch.lastLine = line;
 }
 
 /** A part that is away comes back; a wrong name does not become right. */

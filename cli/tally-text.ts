@@ -8,7 +8,7 @@ import type {
   TallyCut,
   WatchTallyResponse,
 } from "#proto/generated/urna/v1/tally_service_pb.js";
-import { formatClock, formatCount, formatShare } from "./number-format.ts";
+import { formatBallots, formatClock, formatCount, formatShare } from "./number-format.ts";
 import { lineWidthMax, plainText, textTable } from "./text-table.ts";
 
 /** GetTallyResponse has the same fields. */
@@ -34,16 +34,19 @@ export function tallyLines(tally: Tally, definition: ElectionDefinition | undefi
   ];
 }
 
-/** One line, for a log. */
-export function tallyLine(tally: Tally): string {
-  const { region, cut } = tally;
-  const clock = cut?.asOf === undefined ? "" : formatClock(timestampDate(cut.asOf));
+/** The time of a tally, for the beginning of a line. */
+export function tallyClock({ cut }: Tally): string {
+  return cut?.asOf === undefined ? "--:--:--" : formatClock(timestampDate(cut.asOf));
+}
+
+/** One line, for a log; the same while nothing has changed. */
+export function tallyLine({ region, cut }: Tally): string {
   const [contest] = region?.contests ?? [];
   const made = selectionsMade(contest);
   const leaders = ordered(contest)
     .slice(0, tableOptionsMax)
     .map(({ optionId, count }) => `${optionId} ${formatCount(count)} (${formatShare(count, made)})`);
-  return [clock, standingText(cut), `${formatCount(region?.ballots ?? 0n)} ballots`, ...leaders].join("  ");
+  return [standingText(cut), formatBallots(region?.ballots ?? 0n), ...leaders].join("  ");
 }
 
 function standingText(cut: TallyCut | undefined): string {
@@ -63,7 +66,7 @@ function ballotsLine({ ballots, eligibleVoters }: RegionTally): string {
     eligibleVoters === undefined
       ? ""
       : `, ${formatShare(ballots, eligibleVoters)} of ${formatCount(eligibleVoters)} eligible voters`;
-  return `${formatCount(ballots)} ballots counted${turnout}`;
+  return `${formatBallots(ballots)} counted${turnout}`;
 }
 
 function contestLines(counted: ContestCount, definition: ElectionDefinition | undefined): string[] {

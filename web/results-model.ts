@@ -126,7 +126,8 @@ export function lackingOf(cut: Pick<TallyCut, "missing">): string | undefined {
 
 /** One sentence for those who listen instead of looking. */
 export function spokenSummary(region: RegionTally, title: string, contests: readonly ContestResult[]): string {
-  const ballots = `${formatCount(region.ballots)} ballots counted in ${title}.`;
+  const noun = region.ballots === 1n ? "ballot" : "ballots";
+  const ballots = `${formatCount(region.ballots)} ${noun} counted in ${title}.`;
   const leaders = contests.slice(0, 3).flatMap((contest) => {
     const [first] = contest.options;
     return first === undefined || first.count === "0" ? [] : [`${contest.title}: ${first.title} ${first.share}.`];

@@ -4,14 +4,20 @@ import { toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { Server } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
+import { healthDescriptor, healthServiceName } from "#mesh/health-descriptor.ts";
+import { ErrorInfoSchema } from "#proto/generated/google/rpc/error_details_pb.js";
 
 export function addReflection(server: Server, services: readonly DescService[]): void {
   const files = new Map<string, DescFile>();
   for (const { file } of services) collectFile(file, files);
-  const fileDescriptorProtos = [...files.values()].map((file) =>
+  // Tools show the details of a refusal only when they can look up their types.
+  collectFile(ErrorInfoSchema.file, files);
+  const fileDescriptorProtos: Buffer[] = [...files.values()].map((file) =>
     Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)),
   );
-  const names = services.map(({ typeName }) => typeName);
+  // Every server serves health beside its own services.
+  fileDescriptorProtos.push(healthDescriptor());
+  const names = [...services.map(({ typeName }) => typeName), healthServiceName];
   const definition = { urna: { format: "Protocol Buffer 3 DescriptorProto", type: {}, fileDescriptorProtos } };
   // Of a package definition the package reads nothing but the file descriptors.
   new ReflectionService(definition as ConstructorParameters<typeof ReflectionService>[0], {

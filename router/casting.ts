@@ -8,7 +8,7 @@ import { RejectionError } from "#proto/rejections.ts";
 import type { Admission } from "./admission.ts";
 import { ballotBytes, checkBallot, writeBallot } from "./ballot-form.ts";
 import type { CachedElection, ElectionCache } from "./election-cache.ts";
-import { identityBytes, writeIdentity } from "./nullifier.ts";
+import { identityBytes } from "./nullifier.ts";
 import type { VoteOwner } from "./pending-vote.ts";
 import { PendingVote, plainRejection } from "./pending-vote.ts";
 import type { ShardLinks } from "./shard-links.ts";
@@ -101,7 +101,7 @@ export class Casting {
     const { voterId, region } = checkBallot(election.shape, vote.source);
     const columns = Buffer.allocUnsafe(identityBytes + ballotBytes());
     writeBallot(columns, identityBytes);
-    writeIdentity(columns, election.key, voterId, vote.source.idempotencyKey);
+    election.nullifiers.writeIdentity(columns, voterId, vote.source.idempotencyKey);
     vote.election = election;
     vote.columns = columns;
     vote.region = region;

@@ -1,5 +1,5 @@
 /**
- * Elections as the cast path needs them: shape, definition hash and key. Definitions never change, so an entry stays until a
+ * Elections as the cast path needs them: shape, definition hash and what its key makes. Definitions never change, so an entry stays until a
  * shard says that it holds another. Look-ups of one election are made once for all who wait; that an election is unknown is
  * remembered for a moment only, and the look-ups that are under way are bounded (I9).
  */
@@ -9,12 +9,13 @@ import { electionShape } from "#proto/election-shape.ts";
 import type { ElectionRecord } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
 import { unwrapKey } from "./election-key.ts";
+import { NullifierMaker } from "./nullifier.ts";
 
 export type CachedElection = {
   readonly electionId: string;
   readonly shape: ElectionShape;
   readonly definitionHash: Uint8Array;
-  readonly key: KeyObject;
+  readonly nullifiers: NullifierMaker;
 };
 
 const unknownForMs = 250;
@@ -80,7 +81,7 @@ export class ElectionCache {
       electionId,
       shape,
       definitionHash: shape.definitionHash,
-      key: unwrapKey(this.#routerKey, electionId, record.wrappedKey),
+      nullifiers: new NullifierMaker(unwrapKey(this.#routerKey, electionId, record.wrappedKey)),
     };
     const [oldest] = this.#elections.keys();
     if (this.#elections.size >= electionsMax && oldest !== undefined) this.#elections.delete(oldest);

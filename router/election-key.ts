@@ -3,7 +3,7 @@
  * databases keep them and cannot read them. Wrapped form: nonce (12), ciphertext (32), tag (16).
  */
 import type { KeyObject } from "node:crypto";
-import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 
 export const routerKeyBytes = 32;
 const electionKeyBytes = 32;
@@ -20,7 +20,7 @@ export function makeWrappedKey(routerKey: KeyObject, electionId: string): Buffer
 }
 
 /** Throws when the key was wrapped under another router key, or for another election. */
-export function unwrapKey(routerKey: KeyObject, electionId: string, wrapped: Uint8Array): KeyObject {
+export function unwrapKey(routerKey: KeyObject, electionId: string, wrapped: Uint8Array): Buffer {
   if (wrapped.length !== nonceBytes + electionKeyBytes + tagBytes)
     throw new Error("a wrapped key has the wrong length");
   const nonce = wrapped.subarray(0, nonceBytes);
@@ -28,5 +28,5 @@ export function unwrapKey(routerKey: KeyObject, electionId: string, wrapped: Uin
   decipher.setAAD(Buffer.from(electionId));
   decipher.setAuthTag(wrapped.subarray(nonceBytes + electionKeyBytes));
   const sealed = wrapped.subarray(nonceBytes, nonceBytes + electionKeyBytes);
-  return createSecretKey(Buffer.concat([decipher.update(sealed), decipher.final()]));
+  return Buffer.concat([decipher.update(sealed), decipher.final()]);
 }

@@ -21,7 +21,7 @@ import { RejectionError } from "#proto/rejections.ts";
 import { checkVoterId } from "./ballot-form.ts";
 import { answerWithinMs } from "./call-deadline.ts";
 import type { ElectionCache } from "./election-cache.ts";
-import { identityBytes, writeIdentity } from "./nullifier.ts";
+import { identityBytes } from "./nullifier.ts";
 import type { ShardLinks } from "./shard-links.ts";
 import { BatchCall, castOne, StreamCall, type VoteCallParts } from "./vote-calls.ts";
 import { shardOfLog } from "./vote-frame.ts";
@@ -111,7 +111,7 @@ async function findReceipt({ cache, links }: VoteServiceParts, request: GetRecei
   }
   const election = await cache.get(electionId);
   const identity = Buffer.alloc(identityBytes);
-  writeIdentity(identity, election.key, checkVoterId(election.shape, request), idempotencyKey);
+  election.nullifiers.writeIdentity(identity, checkVoterId(election.shape, request), idempotencyKey);
   const nullifier = identity.subarray(0, nullifierBytes);
   const keyHash = identity.subarray(nullifierBytes, nullifierBytes + keyHashBytes);
   const { found, leafIndex, logOrigin } = await links

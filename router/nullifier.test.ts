@@ -1,0 +1,25 @@
+import { createHash, createHmac, randomBytes } from "node:crypto";
+import { expect, test } from "vitest";
+import { identityBytes, NullifierMaker } from "./nullifier.ts";
+
+const voterIds = ["a", "voter-17", "!~", "x".repeat(55), "x".repeat(56), "x".repeat(128)];
+
+test("a nullifier is the HMAC-SHA256 of the voter ID under the election key, cut to 16 bytes", () => {
+  for (const key of [randomBytes(32), randomBytes(32)]) {
+    const maker = new NullifierMaker(key);
+    for (const voterId of voterIds) {
+      const identity = Buffer.alloc(identityBytes, 0xff);
+      maker.writeIdentity(identity, voterId, new Uint8Array());
+      const hmac = createHmac("sha256", key).update(voterId).digest();
+      expect(identity.subarray(0, 16)).toEqual(hmac.subarray(0, 16));
+      expect(identity.subarray(16)).toEqual(Buffer.alloc(16));
+    }
+  }
+});
+
+test("a key hash is the SHA-256 of the idempotency key, cut to 16 bytes", () => {
+  const idempotencyKey = randomBytes(24);
+  const identity = Buffer.alloc(identityBytes);
+  new NullifierMaker(randomBytes(32)).writeIdentity(identity, "v", idempotencyKey);
+  expect(identity.subarray(16)).toEqual(createHash("sha256").update(idempotencyKey).digest().subarray(0, 16));
+});

@@ -50,8 +50,9 @@ export const followerTimes = {
   firstMessageMsMax: 30_000,
   silenceMs: 3_000,
   behindMsMax: 3_000,
-  definitionDeadlineMs: 5_000,
 };
+
+export const definitionDeadlineMs = 5_000;
 
 export const rowCounterTimes = { backoffMsMin: 50, backoffMsMax: 500, patienceMs: 15_000 };
 

@@ -22,7 +22,7 @@ export class FrozenCounts {
   }
 
   /** The sum of the cells at `start + offset`, for each of the offsets. */
-  sum(start: number, offsets: Uint16Array): number {
+  sum(start: number, offsets: readonly number[]): number {
     let sum = 0;
     for (const offset of offsets) sum += this.get(start + offset);
     return sum;

@@ -91,7 +91,7 @@ function wholeVector(frame: Frame, shardIds: Iterable<number>): ReadonlyMap<numb
 }
 
 function ballotsOf({ shape, regions, counts }: ElectionSnapshot): bigint {
-  const leaves = regions.get("")?.leaves ?? new Uint16Array();
+  const leaves = regions.get("")?.leaves ?? [];
   let ballots = 0;
   for (const shard of counts.values()) ballots += shard.sum(cellIndex(shape, 0, ballotsCell), leaves);
   return BigInt(ballots);

@@ -14,7 +14,7 @@ export type RegionNode = {
   /** In the order of the definition; none below a leaf. */
   readonly children: readonly RegionNode[];
   /** Ordinals of the leaves below; a leaf has itself. */
-  readonly leaves: Uint16Array;
+  readonly leaves: readonly number[];
   readonly contests: readonly ContestShape[];
 };
 
@@ -34,7 +34,7 @@ export function regionTree(shape: ElectionShape): ReadonlyMap<string, RegionNode
       title: titles.get(regionId) || impliedTitle(shape, regionId),
       eligibleVoters: sumOfKnown(draft.leaves.map((ordinal) => eligible.get(shape.leaves[ordinal] ?? ""))),
       children: [...draft.childIds].map((childId) => finish(childId, draftOf(drafts, childId))),
-      leaves: Uint16Array.from(draft.leaves),
+      leaves: draft.leaves,
       contests: contestsOf(draft.leaves),
     };
     nodes.set(regionId, node);

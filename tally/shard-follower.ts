@@ -5,10 +5,10 @@
  */
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Logger } from "#mesh/log.ts";
-import { electionShape } from "#proto/election-shape.ts";
 import type { WatchCountsResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { Backoff } from "./backoff.ts";
 import type { CountBook } from "./count-book.ts";
+import type { ElectionDefinitions } from "./election-definitions.ts";
 import type { ShardPeers, WriterSearch } from "./shard-peers.ts";
 import type { Clock, ShardReading } from "./shard-reading.ts";
 import { ShardStream } from "./shard-stream.ts";
@@ -22,13 +22,13 @@ export type FollowerTimes = {
   readonly silenceMs: number;
   /** How long a shard may seem to have lost batches before that is believed. */
   readonly behindMsMax: number;
-  readonly definitionDeadlineMs: number;
 };
 
 export type FollowerParts = {
   readonly shardId: number;
   readonly peers: ShardPeers;
   readonly book: CountBook;
+  readonly definitions: ElectionDefinitions;
   readonly reading: ShardReading;
   readonly clock: Clock;
   readonly times: FollowerTimes;
@@ -106,7 +106,7 @@ export class ShardFollower {
     let message: WatchCountsResponse | undefined;
     try {
       message = await stream.receive(limitMs);
-      if (message !== undefined) await this.#define(message, writer, stream.signal);
+      if (message !== undefined) await this.#define(message, writer);
     } catch (error) {
       this.#complain(`the stream of ${writer.node} broke: ${String(error)}`);
       return false;
@@ -132,15 +132,11 @@ export class ShardFollower {
     return true;
   }
 
-  /** Fetches the definitions of the elections that the book does not know yet from the shard that speaks of them. */
-  async #define(message: WatchCountsResponse, { client }: Writer, signal: AbortSignal): Promise<void> {
-    const { book, times } = this.#parts;
-    for (const { electionId } of [...message.changes, ...message.counts]) {
-      if (book.knows(electionId)) continue;
-      const options = { deadlineMs: times.definitionDeadlineMs, signal };
-      const { definition } = await client.getShardElection({ electionId }, options);
-      if (definition?.electionId !== electionId) throw new Error(`no definition of election "${electionId}"`);
-      book.define(electionShape(definition));
+  /** What the book must know of the message's elections before it can fold it. */
+  async #define({ changes, counts }: WatchCountsResponse, { client }: Writer): Promise<void> {
+    const { book, definitions } = this.#parts;
+    for (const { electionId } of [...changes, ...counts]) {
+      if (!book.knows(electionId)) book.define(await definitions.fetch(electionId, client));
     }
   }
 

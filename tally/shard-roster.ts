@@ -2,6 +2,7 @@
 import type { DirectoryView } from "#mesh/directory.ts";
 import type { Logger } from "#mesh/log.ts";
 import type { CountBook } from "./count-book.ts";
+import type { ElectionDefinitions } from "./election-definitions.ts";
 import type { FollowerTimes } from "./shard-follower.ts";
 import { ShardFollower } from "./shard-follower.ts";
 import { ShardPeers } from "./shard-peers.ts";
@@ -10,6 +11,7 @@ import { ShardReading } from "./shard-reading.ts";
 
 export type RosterParts = {
   readonly book: CountBook;
+  readonly definitions: ElectionDefinitions;
   readonly clock: Clock;
   readonly times: FollowerTimes;
   readonly log: Logger;
@@ -54,10 +56,10 @@ export class ShardRoster {
   }
 
   #follow(shardId: number): void {
-    const { book, clock, times, log, fail } = this.#parts;
+    const { book, definitions, clock, times, log, fail } = this.#parts;
     book.expectShard(shardId);
     const reading = new ShardReading(clock, times.silenceMs);
-    const follower = new ShardFollower({ shardId, peers: this.peers, book, reading, clock, times, log });
+    const follower = new ShardFollower({ shardId, peers: this.peers, book, definitions, reading, clock, times, log });
     this.#readings.set(shardId, reading);
     this.#followers.set(shardId, follower);
     this.#runs.push(follower.run(this.#stopping.signal).catch(fail));

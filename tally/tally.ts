@@ -8,6 +8,7 @@ import { serveMetrics } from "#mesh/metrics.ts";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import type { TallyConfig } from "./config.ts";
 import {
+  definitionDeadlineMs,
   drainGraceMs,
   followerTimes,
   frameAgeMsMax,
@@ -20,6 +21,7 @@ import {
 } from "./config.ts";
 import { CountBook } from "./count-book.ts";
 import { drainTally } from "./drain.ts";
+import { ElectionDefinitions } from "./election-definitions.ts";
 import { FrameHolders } from "./frame-holders.ts";
 import { FrameMaker } from "./frame-maker.ts";
 import { TallyHealth } from "./health.ts";
@@ -54,7 +56,8 @@ export async function openTally({ config, directory, log, fail, ...options }: Ta
   const clock = systemClock;
   const book = new CountBook();
   const times = { ...followerTimes, ...options.times };
-  const roster = new ShardRoster({ book, clock, times, log, fail });
+  const definitions = new ElectionDefinitions(definitionDeadlineMs);
+  const roster = new ShardRoster({ book, definitions, clock, times, log, fail });
   roster.update(directory.current);
   directory.onChange((view) => roster.update(view));
   // A restarted tally must come after the one before it, which lived for longer than a millisecond.

@@ -22,8 +22,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   spec: ["proto"],
 };
 
-/** Tests against a running cluster start it and drive it. */
+/** Tests against a running cluster start it and drive it; so do the stories that several tests tell. */
 const testsMayImport = ["deploy", "bench"];
+const isTest = (path: string) => /(\.test|-stories)\.ts$/.test(path);
 
 const bannedNames = /^(utils?|helpers?|common|lib|misc|types?|interfaces?)$/;
 const linesMax = 400;
@@ -44,7 +45,7 @@ export function sourceFiles(): SourceFile[] {
 export function importFaults(files: readonly SourceFile[]): string[] {
   return files.flatMap(({ path, text }) => {
     const room = roomOf(path);
-    const allowed = [room, ...(mayImport[room] ?? []), ...(path.endsWith(".test.ts") ? testsMayImport : [])];
+    const allowed = [room, ...(mayImport[room] ?? []), ...(isTest(path) ? testsMayImport : [])];
     return importsOf(text).flatMap((target) => {
       const alias = /^#([^/]+)\//.exec(target)?.[1];
       if (alias !== undefined && !allowed.includes(alias)) return [`${path} imports ${target}: ${room} may not`];

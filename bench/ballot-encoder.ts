@@ -33,6 +33,7 @@ export class BallotEncoder {
   readonly #head: Buffer;
   readonly #templates: readonly CellTemplate[];
   readonly #voteBytesMax: number;
+  #scratch = Buffer.alloc(0);
   readonly #sha = new ShortSha256(replayKeyPrefix.length + voterIdBytesMax);
 
   /** `cells` as in ElectionFile: positions in it are what `encode` is given. */
@@ -47,14 +48,16 @@ export class BallotEncoder {
 
   /** The message of the first `count` ballots, each given by its cell and its index in it. */
   encode(cells: Uint32Array, indexes: Uint32Array, count: number): Buffer {
-    const out = Buffer.allocUnsafe(count * this.#voteBytesMax);
+    if (this.#scratch.length < count * this.#voteBytesMax) this.#scratch = Buffer.alloc(count * this.#voteBytesMax);
+    const out = this.#scratch;
     let at = 0;
     for (let i = 0; i < count; i++) {
       const cell = this.#templates[cells[i] as number];
       if (cell === undefined) throw new RangeError(`BallotEncoder: no cell ${cells[i]}`);
       at = this.#encodeVote(out, at, cell, indexes[i] as number);
     }
-    return out.subarray(0, at);
+    // The callers keep it until the votes are settled: a copy of a third of the size is cheaper than what they would hold.
+    return Buffer.from(out.subarray(0, at));
   }
 
   #encodeVote(out: Buffer, start: number, { voterIdPrefix, tail }: CellTemplate, index: number): number {

@@ -54,6 +54,7 @@ export class ReplayAccount {
   readonly #latency = new LatencyHistogram();
   readonly #receiptsByLog: number[] = [];
   readonly #highestLeafByLog: number[] = [];
+  readonly #lastLeavesBefore: number[] = [];
   readonly #rejected = new Map<string, number>();
   #recorded = 0;
   #repeats = 0;
@@ -103,15 +104,17 @@ export class ReplayAccount {
    * Returns whether it is a repeat.
    */
   noteReceipt(log: number, leafIndex: number, repeat: boolean, leavesBefore: readonly number[] | undefined): boolean {
-    // A log may have been large before the replay, and its high leaves not seen yet.
-    const earlier = Math.max(leavesBefore?.[log] ?? -1, this.#lastLeafBefore(log));
-    const ownResend = repeat && leavesBefore !== undefined && leafIndex > earlier;
-    const isRepeat = repeat && !ownResend;
+    const isRepeat = repeat && !(leavesBefore !== undefined && this.#isNew(log, leafIndex, leavesBefore));
     if (isRepeat) this.#repeats++;
     else this.#recorded++;
     this.#receiptsByLog[log] = (this.#receiptsByLog[log] ?? 0) + 1;
     if (leafIndex > (this.#highestLeafByLog[log] ?? -1)) this.#highestLeafByLog[log] = leafIndex;
     return isRepeat;
+  }
+
+  /** A log may have been large before the replay, and its high leaves not seen yet. */
+  #isNew(log: number, leafIndex: number, leavesBefore: readonly number[]): boolean {
+    return leafIndex > Math.max(leavesBefore[log] ?? -1, this.#lastLeafBefore(log));
   }
 
   noteRejected(reason: string, votes: number): void {
@@ -150,8 +153,12 @@ export class ReplayAccount {
     };
   }
 
+  /** The last leaf that a log had before the replay; -1 when it had none, or its size is not known. */
   #lastLeafBefore(log: number): number {
-    const shard = /\/shard\/(\d+)/.exec(this.logs.names[log] ?? "")?.[1];
-    return (this.#sizesBefore.get(Number(shard)) ?? 0) - 1;
+    for (let known = this.#lastLeavesBefore.length; known <= log; known++) {
+      const shard = /\/shard\/(\d+)/.exec(this.logs.names[known] ?? "")?.[1];
+      this.#lastLeavesBefore.push((this.#sizesBefore.get(Number(shard)) ?? 0) - 1);
+    }
+    return this.#lastLeavesBefore[log] ?? -1;
   }
 }

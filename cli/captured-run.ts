@@ -4,18 +4,26 @@ import { runUrna } from "./urna-command.ts";
 
 export type CapturedRun = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
-export type CaptureOptions = { readonly config?: CliConfig; readonly signal?: AbortSignal };
+export type CaptureOptions = {
+  readonly config?: CliConfig;
+  readonly signal?: AbortSignal;
+  /** Sees each line of standard output as it comes. */
+  readonly onLine?: (line: string) => void;
+};
 
 export async function runCaptured(
   args: readonly string[],
   folder: string,
-  { config = { adminToken: undefined }, signal = new AbortController().signal }: CaptureOptions = {},
+  { config = { adminToken: undefined }, signal = new AbortController().signal, onLine }: CaptureOptions = {},
 ): Promise<CapturedRun> {
   const out: string[] = [];
   const err: string[] = [];
   const terminal = {
     watched: false,
-    print: (line: string) => void out.push(line),
+    print(line: string) {
+      out.push(line);
+      onLine?.(line);
+    },
     note: (line: string) => void err.push(line),
     redraw: () => {},
   };

@@ -21,15 +21,14 @@ export class ReaderPool {
   }
 
   async lease(signal?: AbortSignal): Promise<{ readonly client: pg.Client } & AsyncDisposable> {
-    while (this.#busy >= sessionsMax) {
-      signal?.throwIfAborted();
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
+    while (this.#busy >= sessionsMax) await this.#turn(signal);
     this.#busy += 1;
     try {
+      signal?.throwIfAborted();
       const session = await this.#open();
       const cut = () => session.destroy();
       signal?.addEventListener("abort", cut, { once: true });
+      if (signal?.aborted) cut();
       const release = async () => {
         signal?.removeEventListener("abort", cut);
         this.#release(session);
@@ -43,6 +42,24 @@ export class ReaderPool {
 
   close(): void {
     for (const session of this.#idle.splice(0)) session.destroy();
+  }
+
+  /** Resolves when a session may be free; throws when the signal aborts, so that nobody's turn is lost on it. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const leave = () => {
+      const place = this.#waiting.indexOf(resolve);
+      if (place !== -1) this.#waiting.splice(place, 1);
+      reject(signal?.reason);
+    };
+    this.#waiting.push(resolve);
+    signal?.addEventListener("abort", leave, { once: true });
+    try {
+      await promise;
+    } finally {
+      signal?.removeEventListener("abort", leave);
+    }
   }
 
   async #open(): Promise<PostgresSession> {

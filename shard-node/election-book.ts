@@ -11,7 +11,10 @@ import { ElectionDefinitionSchema, ElectionState } from "#proto/generated/urna/v
 /** What a ballot adds, by cell. */
 export type CellCounts = ReadonlyMap<number, number>;
 
-const countsCacheMax = 50_000;
+/** Bytes, about, that an election may remember of ballots seen. Ballots of many contests are large and seldom alike. */
+const countsCacheBytesMax = 8 * 1024 * 1024;
+const bytesPerEntry = 200;
+const bytesPerCount = 40;
 
 /** One election on this shard. */
 export class ElectionEntry {
@@ -23,6 +26,7 @@ export class ElectionEntry {
   openBatch = 0;
   closeBatch = 0;
   readonly #countsCache = new Map<string, CellCounts | undefined>();
+  #countsCacheBytes = 0;
 
   constructor(number: number, shape: ElectionShape, wrappedKey: Uint8Array) {
     this.number = number;
@@ -49,11 +53,19 @@ export class ElectionEntry {
   countsOf(region: number, ballot: string): CellCounts | undefined {
     const key = `${region}:${ballot}`;
     if (this.#countsCache.has(key)) return this.#countsCache.get(key);
-    if (this.#countsCache.size >= countsCacheMax) this.#countsCache.clear();
     const bytes = Buffer.from(ballot, "latin1");
     const counts = isCanonicalBallot(this.shape, region, bytes) ? ballotCounts(this.shape, region, bytes) : undefined;
-    this.#countsCache.set(key, counts);
+    this.#remember(key, counts);
     return counts;
+  }
+
+  #remember(key: string, counts: CellCounts | undefined): void {
+    if (this.#countsCacheBytes >= countsCacheBytesMax) {
+      this.#countsCache.clear();
+      this.#countsCacheBytes = 0;
+    }
+    this.#countsCache.set(key, counts);
+    this.#countsCacheBytes += bytesPerEntry + key.length + bytesPerCount * (counts?.size ?? 0);
   }
 }
 

@@ -13,6 +13,11 @@ import type { HomeRecord } from "./election-book.ts";
 
 const callLimitMs = 2_000;
 
+/** Its first bits are the slot whose owner is the election's home, as a nullifier's are for a vote. */
+export function homeSlotSource(electionId: string): Buffer {
+  return createHash("sha256").update(electionId).digest();
+}
+
 export class HomeReader {
   readonly #directory: Directory;
   readonly #clients = new Map<string, Client<typeof ShardService>>();
@@ -32,7 +37,7 @@ export class HomeReader {
 
   /** The shard that owns the slot of the election's id. */
   homeOf(electionId: string): ShardEntry {
-    const slot = slotOf(createHash("sha256").update(electionId).digest());
+    const slot = slotOf(homeSlotSource(electionId));
     const home = this.shards.find(({ slots }) => slots.some(([first, last]) => first <= slot && slot <= last));
     if (home === undefined) throw new Error(`the shard map has no owner for slot ${slot}`);
     return home;

@@ -2,6 +2,7 @@
  * Brings this shard's copies of all elections to what their homes want, whoever died meanwhile: every second for all of
  * them, and at once for the one that a router asks for.
  */
+import type { ShardEntry } from "#mesh/directory.ts";
 import type { Logger } from "#mesh/log.ts";
 import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
@@ -57,33 +58,43 @@ export class Reconciler {
     await writer.control((book) => copySteps(book, record));
   }
 
-  /** One look at every shard. A shard that cannot be asked is asked again in the next round. */
+  /** One look at every shard, all at once: one that cannot be asked must not keep the others' elections waiting. */
   async #round(): Promise<void> {
     if (this.#node.state.kind !== "writing") return;
     const { writer } = this.#node.state;
-    for (const shard of this.#homes.shards) {
-      try {
-        if (shard.shardId === this.#shardId) await this.#copyOwn(writer);
-        else await this.#copyFrom(writer, shard.shardId);
-      } catch (error) {
-        this.#log.debug({ err: error, shard: shard.shardId }, "elections could not be copied; trying again");
-      }
-    }
+    await Promise.all(
+      this.#homes.shards.map((shard) =>
+        this.#attempt({ shard: shard.shardId }, () =>
+          shard.shardId === this.#shardId ? this.#copyOwn(writer) : this.#copyFrom(writer, shard),
+        ),
+      ),
+    );
   }
 
   async #copyOwn(writer: Writer): Promise<void> {
-    for (const record of writer.book.homes()) {
-      if (isBehind(writer, record)) await this.#copy(writer, record);
+    for (const record of [...writer.book.homes()]) {
+      if (!isBehind(writer, record)) continue;
+      await this.#attempt({ election: record.electionId }, () => this.#copy(writer, record));
     }
   }
 
-  async #copyFrom(writer: Writer, shardId: number): Promise<void> {
-    const shard = this.#homes.shards.find((entry) => entry.shardId === shardId);
-    if (shard === undefined) return;
+  async #copyFrom(writer: Writer, shard: ShardEntry): Promise<void> {
     for (const listed of await this.#homes.list(shard)) {
       const { electionId } = listed;
       if (!isBehind(writer, { electionId, wantedState: listed.wantedState })) continue;
-      await this.#copy(writer, await this.#homes.read(shard, electionId));
+      await this.#attempt({ election: electionId }, async () =>
+        this.#copy(writer, await this.#homes.read(shard, electionId)),
+      );
+    }
+  }
+
+  /** What fails is tried again in the next round, and keeps nothing else from being done. */
+  async #attempt(what: Readonly<Record<string, unknown>>, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const lasting = error instanceof RejectionError && error.reason !== "SHARD_UNAVAILABLE";
+      this.#log[lasting ? "warn" : "debug"]({ ...what, err: error }, "elections could not be copied; trying again");
     }
   }
 }

@@ -21,6 +21,7 @@ import { homeSteps } from "./control-steps.ts";
 import { findVote, recountVotes } from "./count-reader.ts";
 import { watchCounts } from "./count-stream.ts";
 import type { ElectionEntry, HomeRecord } from "./election-book.ts";
+import { homeSlotSource } from "./home-reader.ts";
 import type { ShardNode } from "./node.ts";
 import type { ReaderPool } from "./reader-pool.ts";
 import type { Reconciler } from "./reconciler.ts";
@@ -114,6 +115,10 @@ async function find(writer: Writer, readers: ReaderPool, request: FindVoteReques
 /** Commits at the home shard; answers the record that stands. */
 async function putHome(writer: Writer, request: PutElectionRequest): Promise<HomeRecord> {
   const { electionId, requestedBy } = request;
+  // Two homes could let two definitions of one id win: the shard asserts what the router has computed.
+  if (!writer.ownership.owns(homeSlotSource(electionId), 0)) {
+    throw new RejectionError("WRONG_SHARD", `this shard is not the home of "${electionId}"`);
+  }
   const record = request.definition === undefined ? undefined : newRecord(request, request.definition);
   const wantedState = request.wantedState === ElectionState.UNSPECIFIED ? ElectionState.CREATED : request.wantedState;
   await writer.control((book) => homeSteps(book, { electionId, record, wantedState, requestedBy }));

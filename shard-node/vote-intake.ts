@@ -43,6 +43,7 @@ async function readFrames(
       answers.owe();
       const frame = new WaitingFrame(request, logOrigin, performance.now(), (response) => answers.push(response));
       admit(writer, request.nullifiers, frame);
+      await answers.room();
     }
     answers.closeWhenPaid();
   } catch (error) {
@@ -68,9 +69,13 @@ function ownVotes(ownership: SlotOwnership, nullifiers: Uint8Array, frame: Waiti
   return own;
 }
 
-/** Answers on their way to one router; bounded by the votes that may wait. */
+/** Frames answered and not yet taken by the router, before its next frames are left unread (I9). */
+const answersMax = 256;
+
+/** Answers on their way to one router. Bounded: what is owed by the votes that may wait, what is paid by `room`. */
 class AnswerQueue {
   readonly #answers: RecordVotesResponse[] = [];
+  #roomy: PromiseWithResolvers<void> | undefined;
   #owed = 0;
   #closing = false;
   #closed = false;
@@ -95,16 +100,27 @@ class AnswerQueue {
   close(): void {
     this.#closed = true;
     this.#wake?.();
+    this.#roomy?.resolve();
   }
 
   fail(failure: RejectionError): void {
     this.#failure ??= failure;
     this.#wake?.();
+    this.#roomy?.resolve();
+  }
+
+  /** Resolves when few answers wait, at once as a rule. A router that takes none is read no further. */
+  async room(): Promise<void> {
+    if (this.#answers.length < answersMax || this.#closed || this.#failure !== undefined) return;
+    this.#roomy ??= Promise.withResolvers<void>();
+    await this.#roomy.promise;
   }
 
   async *drain(): AsyncGenerator<RecordVotesResponse> {
     while (!this.#closed) {
       yield* this.#answers.splice(0);
+      this.#roomy?.resolve();
+      this.#roomy = undefined;
       if (this.#answers.length > 0) continue;
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#closing && this.#owed === 0) return;

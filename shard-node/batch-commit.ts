@@ -1,11 +1,11 @@
 /**
- * The transaction of a batch: one pipelined write that ends in COMMIT (design, cast path 5). It counts as committed only
- * when the command tag is COMMIT and no notice came with it; anything that is not plainly a success or plainly a failure
- * is unknown, and only a takeover can tell (durability, hole 3).
+ * The transaction of a batch: one pipelined write that ends in COMMIT (design, cast path 5). Anything that is not plainly a
+ * success or plainly a failure is unknown, and only a takeover can tell (clean-commit).
  */
 import type pg from "pg";
 import type { BatchIdentity, NewVotes, SealedBatch } from "./batch.ts";
 import { byteaArray, int4Array, int8Array, uuidArray } from "./binary-array.ts";
+import { commitCleanly } from "./clean-commit.ts";
 import type { PostgresSession } from "./postgres-session.ts";
 import { classifyFailure, type PostgresFailure } from "./sqlstate.ts";
 
@@ -17,44 +17,32 @@ export type CommitResult =
 
 type Statement = { readonly name?: string; readonly text: string; readonly values: unknown[] };
 
-/** How often running totals are stored, in batches. */
-const snapshotEveryBatches = 4_096;
-
-/** Commits the batch. The session is destroyed when no answer comes within `limitMs`: nothing else ends such a wait. */
-export async function commitBatch(
-  session: PostgresSession,
-  batch: SealedBatch,
-  limitMs: number,
-): Promise<CommitResult> {
-  session.takeNotices();
-  const timer = setTimeout(() => session.destroy(), limitMs);
-  // The client rejects what is under way when it loses its socket, but it is not asked to notice a destroyed one.
-  const lost = new Promise<never>((_, reject) => session.onLost(reject));
-  lost.catch(() => undefined);
+/** Commits the batch. The session gives up when no answer comes in time: nothing else ends such a wait. */
+export async function commitBatch(session: PostgresSession, batch: SealedBatch): Promise<CommitResult> {
   try {
-    return await Promise.race([runTransaction(session, batch), lost]);
+    return await runTransaction(session, batch);
   } catch (error) {
     return { kind: "unknown", because: error instanceof Error ? error.message : String(error) };
-  } finally {
-    clearTimeout(timer);
   }
 }
 
 async function runTransaction(session: PostgresSession, batch: SealedBatch): Promise<CommitResult> {
   const { client } = session;
-  const answers = [client.query("BEGIN"), ...statementsOf(batch).map((statement) => client.query(statement))];
-  const commit = client.query("COMMIT");
-  commit.catch(() => undefined);
-  const settled = await Promise.allSettled(answers);
-  const { command } = await commit;
-  const notices = session.takeNotices();
-  if (command === "ROLLBACK") {
-    const failed = settled.find((answer) => answer.status === "rejected");
-    return { kind: "refused", failure: classifyFailure(failed?.reason) };
+  session.takeNotices();
+  // Waited for: behind a BEGIN that failed (a cancel request can hit it) each statement would be a transaction of its own.
+  await client.query("BEGIN");
+  const answers = Promise.allSettled(statementsOf(batch).map((statement) => client.query(statement)));
+  const end = await commitCleanly(session);
+  switch (end.kind) {
+    case "clean":
+      return { kind: "committed" };
+    case "unclear":
+      return { kind: "unknown", because: end.because };
+    case "rolled-back": {
+      const failed = (await answers).find((answer) => answer.status === "rejected");
+      return { kind: "refused", failure: classifyFailure(failed?.reason) };
+    }
   }
-  if (command !== "COMMIT") return { kind: "unknown", because: `COMMIT was answered with ${command}` };
-  if (notices.length > 0) return { kind: "unknown", because: `COMMIT came with a notice: ${notices.join("; ")}` };
-  return { kind: "committed" };
 }
 
 /** In this order; the head's compare-and-set comes last, so that it alone decides (I6). */
@@ -65,9 +53,6 @@ function statementsOf(batch: SealedBatch): Statement[] {
     statements.push({ text: step.text, values: [...step.values, ...(step.needsBatch ? [identity.number] : [])] });
   }
   statements.push(insertBatch(batch));
-  if (identity.number % snapshotEveryBatches === 0) {
-    statements.push({ text: "SELECT urna.take_count_snapshot($1)", values: [identity.number] });
-  }
   statements.push({
     name: "advance-head",
     text: "SELECT urna.advance_head($1, $2, $3, $4, $5, $6)",

@@ -22,6 +22,7 @@ export class CountFeed {
   #recent: FeedBatch[] = [];
   #durableBatch: number;
   #stampMs: number;
+  #deltasPublished = 0;
   readonly #waiting = new Set<() => void>();
 
   constructor(durableBatch: number, stampMs: number) {
@@ -38,6 +39,11 @@ export class CountFeed {
     return this.#stampMs;
   }
 
+  /** How many count deltas went through here so far. */
+  get deltasPublished(): number {
+    return this.#deltasPublished;
+  }
+
   publish(batch: FeedBatch): void {
     if (batch.number !== this.#durableBatch + 1) {
       throw new Error(`batch ${batch.number} was published after batch ${this.#durableBatch} (I5)`);
@@ -46,6 +52,7 @@ export class CountFeed {
     if (this.#recent.length > recentMax) this.#recent = this.#recent.slice(-recentMax / 2);
     this.#durableBatch = batch.number;
     this.#stampMs = batch.stampMs;
+    this.#deltasPublished += batch.deltas.n.length;
     for (const wake of [...this.#waiting]) wake();
   }
 

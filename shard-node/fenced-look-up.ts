@@ -4,26 +4,22 @@
  */
 import type { BatchIdentity } from "./batch.ts";
 import { findBatch } from "./batch-commit.ts";
-import { type PostgresAddress, PostgresSession } from "./postgres-session.ts";
+import { commitCleanly } from "./clean-commit.ts";
+import { type PostgresAddress, PostgresSession, type SessionLimits } from "./postgres-session.ts";
 
 /** True only when the batch is stored for good; false also when that could not be found out. */
 export async function fencedLookUp(
   address: PostgresAddress,
   identity: BatchIdentity,
-  limitMs: number,
+  limits: SessionLimits,
 ): Promise<boolean> {
   let session: PostgresSession | undefined;
-  let timer: NodeJS.Timeout | undefined;
   try {
-    const opened = await PostgresSession.open(address, "writer");
-    session = opened;
-    timer = setTimeout(() => opened.destroy(), limitMs);
-    const lost = new Promise<never>((_, reject) => opened.onLost(reject));
-    return await Promise.race([lookUp(opened, identity), lost]);
+    session = await PostgresSession.open(address, "writer", limits);
+    return await lookUp(session, identity);
   } catch {
     return false;
   } finally {
-    clearTimeout(timer);
     session?.destroy();
   }
 }
@@ -33,6 +29,5 @@ async function lookUp(session: PostgresSession, identity: BatchIdentity): Promis
   await session.client.query("BEGIN");
   const found = await findBatch(session.client, identity);
   await session.client.query("SELECT pg_logical_emit_message(true, 'urna', 'fence')");
-  const { command } = await session.client.query("COMMIT");
-  return found && command === "COMMIT" && session.takeNotices().length === 0;
+  return found && (await commitCleanly(session)).kind === "clean";
 }

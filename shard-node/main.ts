@@ -7,8 +7,10 @@
  *   node             spare or writer; spare-watch waits for the writer's silence, takeover is the fence
  *   writer           one batch after the other, and what became of each
  *   batch            seals votes: vote-lookup finds repeats, election-book says what is open, leaf numbers, count deltas
- *   batch-commit     the transaction; fenced-look-up when the outcome stayed unknown; sqlstate says what a failure means
- *   count-feed       what is durable; count-stream sends it to the tally, count-reader reads it from the tables
+ *   batch-commit     the transaction; clean-commit says whether it counts, fenced-look-up when that stayed unknown, sqlstate
+ *                    what a failure means
+ *   count-feed       what is durable; count-stream sends it to the tally, count-reader reads it from the tables,
+ *                    count-snapshots keeps that reading short
  *   reconciler       copies elections from their home shards (home-reader) as control-steps
  *   standby-monitor  the standby's state; metrics; postgres-session every connection, reader-pool those that read
  */
@@ -54,7 +56,9 @@ await runService(
       messageBytesMax: transportBytesMax,
     });
 
+    let draining = false;
     const showState = () => {
+      if (draining) return;
       const writing = node.state.kind === "writing" && notReadyBecause(parts) === "";
       server.setServing(ShardService.typeName, writing);
       server.setServing("", writing || (node.state.kind === "spare" && node.state.because === ""));
@@ -71,6 +75,7 @@ await runService(
 
     return {
       drain: async () => {
+        draining = true;
         server.setServing(ShardService.typeName, false);
         server.setServing("", false);
         reconciler.stop();

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "#mesh/log.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import { keepSnapshots } from "./count-snapshots.ts";
 import type { PostgresAddress } from "./postgres-session.ts";
 import { type SpareTimes, watchUntilSilent } from "./spare-watch.ts";
 import { DeposedError, type SeenHead, type TakenOver, takeOver } from "./takeover.ts";
@@ -79,7 +80,7 @@ export class ShardNode {
   async #tryTakeOver(seen: SeenHead): Promise<TakenOver | undefined> {
     const { address, writer, commitLimitMs, log } = this.#options;
     try {
-      return await takeOver(address, writer, seen, commitLimitMs);
+      return await takeOver(address, writer, seen, { answerMs: commitLimitMs, signal: this.#stopping.signal });
     } catch (error) {
       const because = error instanceof Error ? error.message : String(error);
       if (!(error instanceof DeposedError)) {
@@ -93,15 +94,16 @@ export class ShardNode {
 
   async #write(taken: TakenOver): Promise<void> {
     const ended = new AbortController();
+    const { address, log } = this.#options;
+    const writer = new Writer(this.#options, taken);
     try {
-      const writer = await Writer.begin(this.#options, taken);
       this.#become({ kind: "writing", writer, ended });
+      void keepSnapshots(writer.feed, address, ended.signal, log);
       await writer.run();
     } catch (error) {
       if (!(error instanceof DeposedError)) throw error;
-      this.#options.log.warn("deposed: this node is a spare now");
+      log.warn("deposed: this node is a spare now");
     } finally {
-      taken.session.destroy();
       this.#become({ kind: "spare", because: "" });
       ended.abort();
     }

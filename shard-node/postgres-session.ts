@@ -1,10 +1,11 @@
 /**
  * One connection to the shard's primary, opened only when the server keeps what this shard promises: each setting that I1
  * stands on is read at every connect (design, cast path 10). A session that fails once is destroyed, never used again.
+ * Every query has a limit on this side: nothing on the other side ends the wait for a server that is frozen or gone.
  */
 import pg from "pg";
 
-export type SessionPurpose = "writer" | "reader" | "monitor";
+export type SessionPurpose = "writer" | "reader" | "monitor" | "snapshots";
 
 /** The shard must not serve, and why: names the setting or the fault. */
 export class NotReadyError extends Error {
@@ -21,6 +22,20 @@ export const writerApplicationName = "urna-writer";
 
 const connectTimeoutMs = 3_000;
 
+export type SessionLimits = {
+  /** How long any one answer may take before the connection is given up. */
+  readonly answerMs?: number;
+  /** Breaks the connection when it aborts. */
+  readonly signal?: AbortSignal;
+};
+
+const answerMs: Record<SessionPurpose, number> = {
+  writer: 10_000,
+  reader: 60_000,
+  monitor: 3_000,
+  snapshots: 600_000,
+};
+
 const sessionOptions: Record<SessionPurpose, string> = {
   // A plan made while a table was small must not become a sequential scan when it is large: look-ups are by key, always.
   writer:
@@ -28,32 +43,47 @@ const sessionOptions: Record<SessionPurpose, string> = {
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off",
   reader: "-c default_transaction_read_only=on -c tcp_user_timeout=5000 -c jit=off",
   monitor: "-c default_transaction_read_only=on -c statement_timeout=2000 -c tcp_user_timeout=5000",
+  // What is stored here can be worked out again, so nobody waits for the standby.
+  snapshots: "-c synchronous_commit=local -c work_mem=64MB -c tcp_user_timeout=5000 -c jit=off",
 };
 
 export class PostgresSession {
   readonly client: pg.Client;
+  /** The application_names of the standbys that count. */
+  readonly standbyNames: readonly string[];
   /** Notices since the last `takeNotices`: at COMMIT they mean that the wait for the standby was given up. */
   #notices: string[] = [];
-  #lost: Error | undefined;
-  readonly #onLost: ((error: Error) => void)[] = [];
+  #lost = false;
+  readonly #signal: AbortSignal | undefined;
+  readonly #cut = () => this.destroy();
 
-  private constructor(client: pg.Client) {
+  private constructor(client: pg.Client, standbyNames: readonly string[], signal: AbortSignal | undefined) {
     this.client = client;
+    this.standbyNames = standbyNames;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#cut, { once: true });
     client.on("notice", (notice) => this.#notices.push(notice.message ?? "notice"));
-    client.on("error", (error) => this.#lose(error));
-    client.on("end", () => this.#lose(new Error("the connection to Postgres ended")));
+    client.on("error", () => this.#lose());
+    client.on("end", () => this.#lose());
   }
 
-  static async open(address: PostgresAddress, purpose: SessionPurpose): Promise<PostgresSession> {
+  static async open(
+    address: PostgresAddress,
+    purpose: SessionPurpose,
+    limits: SessionLimits = {},
+  ): Promise<PostgresSession> {
+    limits.signal?.throwIfAborted();
     const client = new pg.Client({
       connectionString: address.url,
       application_name: purpose === "writer" ? writerApplicationName : `urna-${purpose}`,
       connectionTimeoutMillis: connectTimeoutMs,
       keepAlive: true,
       options: sessionOptions[purpose],
-      pipeline: purpose === "writer",
+      query_timeout: limits.answerMs ?? answerMs[purpose],
+      // Also because only then a query that is out of time takes its connection with it.
+      pipeline: true,
     });
-    const session = new PostgresSession(client);
+    const session = new PostgresSession(client, address.standbyNames, limits.signal);
     try {
       await client.connect();
       if (purpose === "writer") await demandSafeSettings(client, address.standbyNames);
@@ -65,12 +95,7 @@ export class PostgresSession {
   }
 
   get lost(): boolean {
-    return this.#lost !== undefined;
-  }
-
-  onLost(listener: (error: Error) => void): void {
-    if (this.#lost === undefined) this.#onLost.push(listener);
-    else listener(this.#lost);
+    return this.#lost;
   }
 
   takeNotices(): string[] {
@@ -79,19 +104,21 @@ export class PostgresSession {
     return notices;
   }
 
-  /** Breaks the connection at once. The server may still execute what it was sent: only a takeover fences that. */
+  /**
+   * Breaks the connection at once; what waits for an answer is rejected. The server may still execute what it was sent:
+   * only a takeover fences that.
+   */
   destroy(): void {
-    this.#lose(new Error("the session was destroyed"));
+    this.#lose();
     const stream: unknown = Reflect.get(Reflect.get(this.client, "connection") ?? {}, "stream");
     if (stream !== null && typeof stream === "object" && "destroy" in stream && typeof stream.destroy === "function") {
       stream.destroy();
     }
   }
 
-  #lose(error: Error): void {
-    if (this.#lost !== undefined) return;
-    this.#lost = error;
-    for (const listener of this.#onLost.splice(0)) listener(error);
+  #lose(): void {
+    this.#lost = true;
+    this.#signal?.removeEventListener("abort", this.#cut);
   }
 }
 

@@ -4,7 +4,15 @@
  * on the standby. Head, elections and batches are read only after it.
  */
 import type pg from "pg";
-import { type PostgresAddress, PostgresSession, writerApplicationName } from "./postgres-session.ts";
+import { commitCleanly } from "./clean-commit.ts";
+import { ElectionBook } from "./election-book.ts";
+import {
+  type PostgresAddress,
+  PostgresSession,
+  type SessionLimits,
+  writerApplicationName,
+} from "./postgres-session.ts";
+import { SlotOwnership } from "./slot-ownership.ts";
 import { classifyFailure } from "./sqlstate.ts";
 
 export type Head = {
@@ -25,7 +33,13 @@ export type Head = {
  */
 export type SeenHead = Pick<Head, "writerEpoch" | "batch">;
 
-export type TakenOver = { readonly session: PostgresSession; readonly head: Head };
+/** What stands on the standby too, and the one session that may write on from there. */
+export type TakenOver = {
+  readonly session: PostgresSession;
+  readonly head: Head;
+  readonly book: ElectionBook;
+  readonly ownership: SlotOwnership;
+};
 
 /** Somebody else has taken over since the head was seen. */
 export class DeposedError extends Error {
@@ -40,57 +54,61 @@ export class DeposedError extends Error {
 }
 
 /**
- * Opens a session and takes over. `writer` is unique to this process. Throws DeposedError when the head has moved, NotReadyError when Postgres does not keep
- * what the shard promises, and otherwise what the connection throws. `limitMs` bounds the wait for the standby.
+ * Opens a session and takes over. `writer` is unique to this process. Throws DeposedError when the head has moved,
+ * NotReadyError when Postgres does not keep what the shard promises, and otherwise what the connection throws.
  */
 export async function takeOver(
   address: PostgresAddress,
   writer: string,
   seen: SeenHead | undefined,
-  limitMs: number,
+  limits: SessionLimits,
 ): Promise<TakenOver> {
-  const session = await PostgresSession.open(address, "writer");
-  const timer = setTimeout(() => session.destroy(), limitMs);
+  const session = await PostgresSession.open(address, "writer", limits);
   try {
-    await raiseEpoch(session, writer, seen);
+    const epoch = await raiseEpoch(session, writer, seen);
+    const book = await ElectionBook.load(session.client);
+    const ownership = await SlotOwnership.load(session.client);
+    // Read last: while the head bears our epoch nobody has written since, so all that was read is on the standby. A later
+    // writer may have shown what is not, and our fence says nothing about that.
     const head = await readHead(session.client);
-    return { session, head };
+    if (head.writerEpoch !== epoch) throw new DeposedError();
+    return { session, head, book, ownership };
   } catch (error) {
     const failure = classifyFailure(error);
-    if (failure.kind === "blocked") await endHolders(session.client);
+    if (failure.kind === "blocked") await endHolders(session.client).catch(() => undefined);
     session.destroy();
     if (failure.kind === "deposed") throw new DeposedError();
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
-async function raiseEpoch(session: PostgresSession, writer: string, seen: SeenHead | undefined): Promise<void> {
+/** The new epoch. */
+async function raiseEpoch(session: PostgresSession, writer: string, seen: SeenHead | undefined): Promise<number> {
   session.takeNotices();
   await session.client.query("BEGIN");
+  let epoch: number;
   try {
-    await session.client.query("SELECT urna.take_over($1, $2, $3)", [
+    const { rows } = await session.client.query<{ epoch: string }>("SELECT urna.take_over($1, $2, $3) AS epoch", [
       writer,
       seen?.writerEpoch ?? null,
       seen?.batch ?? null,
     ]);
+    epoch = Number(rows[0]?.epoch);
   } catch (error) {
     await session.client.query("ROLLBACK");
     throw error;
   }
-  const commit = await session.client.query("COMMIT");
-  const notices = session.takeNotices();
-  if (commit.command !== "COMMIT" || notices.length > 0) {
-    throw new Error(`the takeover did not commit cleanly: ${commit.command} ${notices.join("; ")}`);
-  }
+  const end = await commitCleanly(session);
+  if (end.kind === "clean") return epoch;
+  throw new Error(end.kind === "unclear" ? `the takeover is unclear: ${end.because}` : "the takeover was rolled back");
 }
 
 /** A takeover that stays blocked ends the writer sessions that hold the head. They are fenced or they block for ever. */
 async function endHolders(client: pg.Client): Promise<void> {
   await client.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE application_name = $1 AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL`,
+     WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()
+       AND backend_xid IS NOT NULL`,
     [writerApplicationName],
   );
 }

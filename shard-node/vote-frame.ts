@@ -46,6 +46,21 @@ export class WaitingVote {
   }
 }
 
+/** The votes that still have time; the others are settled, and nothing of them is stored. */
+export function settleExpired(votes: readonly WaitingVote[], nowMs = performance.now()): WaitingVote[] {
+  const live: WaitingVote[] = [];
+  for (const vote of votes) {
+    if (vote.deadlineAtMs > nowMs) live.push(vote);
+    else vote.settle({ outcome: RecordOutcome.DEADLINE_PASSED });
+  }
+  return live;
+}
+
+/** Settles what is not settled yet: the router sends it again to the present writer. */
+export function leaveUnknown(votes: readonly WaitingVote[]): void {
+  for (const vote of votes) if (!vote.settled) vote.settle({ outcome: RecordOutcome.UNKNOWN });
+}
+
 /** A frame received, with its answer as it fills. */
 export class WaitingFrame {
   readonly electionId: string;

@@ -11,17 +11,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "#mesh/log.ts";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
-import { type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
+import { type Existing, type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
 import { type CommitResult, commitBatch, findBatch } from "./batch-commit.ts";
 import { type ControlStep, dueSteps } from "./control-steps.ts";
 import { CountFeed, type FeedChange } from "./count-feed.ts";
-import { ElectionBook } from "./election-book.ts";
+import type { ElectionBook } from "./election-book.ts";
 import { fencedLookUp } from "./fenced-look-up.ts";
 import type { ShardMetrics } from "./metrics.ts";
 import type { PostgresAddress, PostgresSession } from "./postgres-session.ts";
-import { SlotOwnership } from "./slot-ownership.ts";
+import type { SlotOwnership } from "./slot-ownership.ts";
 import { DeposedError, type Head, type TakenOver, takeOver } from "./takeover.ts";
-import type { WaitingVote } from "./vote-frame.ts";
+import { leaveUnknown, settleExpired, type WaitingVote } from "./vote-frame.ts";
 import { lookUpVotes } from "./vote-lookup.ts";
 import { type QueueLimits, VoteQueue } from "./vote-queue.ts";
 
@@ -60,23 +60,20 @@ export class Writer {
   #ownership: SlotOwnership;
   #notReadyBecause = "";
   #draining = false;
-  #aborted = false;
+  readonly #abort = new AbortController();
+  /** A takeover that no stored batch has followed yet. */
+  #fruitlessTakeover = false;
   #lastCommitAtMs = performance.now();
   #wake: (() => void) | undefined;
 
-  private constructor(options: WriterOptions, taken: TakenOver, book: ElectionBook, ownership: SlotOwnership) {
+  constructor(options: WriterOptions, taken: TakenOver) {
     this.#options = options;
     this.#queue = new VoteQueue(options.queueLimits);
     this.#session = taken.session;
     this.#head = taken.head;
-    this.#book = book;
-    this.#ownership = ownership;
+    this.#book = taken.book;
+    this.#ownership = taken.ownership;
     this.feed = new CountFeed(taken.head.batch, taken.head.stampMs);
-  }
-
-  static async begin(options: WriterOptions, taken: TakenOver): Promise<Writer> {
-    const book = await ElectionBook.load(taken.session.client);
-    return new Writer(options, taken, book, await SlotOwnership.load(taken.session.client));
   }
 
   get head(): Head {
@@ -107,15 +104,20 @@ export class Writer {
     return true;
   }
 
-  /** Commits the steps as a control batch; resolves when it is durable, or at once when there is nothing to do. */
+  /**
+   * Commits the steps as a control batch; resolves when it is durable, or at once when there is nothing to do. Tried once:
+   * what cannot be stored must not keep votes waiting. Throws what `steps` throws; RejectionError INTERNAL when the database
+   * refuses the data, SHARD_UNAVAILABLE when this node does not write.
+   */
   control(steps: (book: ElectionBook) => readonly ControlStep[]): Promise<void> {
+    if (this.#draining) return Promise.reject(new RejectionError("SHARD_UNAVAILABLE"));
     const done = Promise.withResolvers<void>();
     this.#controls.push({ steps, done });
     this.#wake?.();
     return done.promise;
   }
 
-  /** Takes no more votes; `run` returns when those that wait are settled. */
+  /** Takes no more votes and changes; `run` returns when those that wait are settled. */
   drain(): void {
     this.#draining = true;
     this.#wake?.();
@@ -123,7 +125,7 @@ export class Writer {
 
   /** Gives up: `run` ends soon, and what is unsettled stays unknown. */
   abort(): void {
-    this.#aborted = true;
+    this.#abort.abort();
     this.#session.destroy();
     this.#wake?.();
   }
@@ -131,14 +133,14 @@ export class Writer {
   /** Writes until drained or aborted. Throws DeposedError. Every vote that was taken is settled when it ends. */
   async run(): Promise<void> {
     try {
-      while (!this.#aborted) {
+      while (!this.#abort.signal.aborted) {
         const due = dueSteps(this.#book, this.#stampMs());
-        const request = this.#controls[0];
-        if (due.length > 0) await this.#commit(sealEmpty(this.#head, Date.now(), due));
+        const request = due.length === 0 ? this.#controls.shift() : undefined;
+        if (due.length > 0) await this.#commitUnasked(due);
         else if (request !== undefined) await this.#runControl(request);
         else if (this.#queue.length > 0) await this.#commitWaiting();
         else if (this.#draining) return;
-        else if (this.#untilPulseMs() <= 0) await this.#commit(sealEmpty(this.#head, Date.now()));
+        else if (this.#untilPulseMs() <= 0) await this.#commitUnasked([]);
         else await this.#arrival(this.#untilPulseMs());
       }
     } finally {
@@ -165,21 +167,24 @@ export class Writer {
     this.#wake = undefined;
   }
 
+  /** What nobody waits for: the pulse, and elections whose time has come. What is refused is tried again, not at once. */
+  async #commitUnasked(steps: readonly ControlStep[]): Promise<void> {
+    const stored = await this.#commit(sealEmpty(this.#head, Date.now(), steps));
+    if (stored === "data-error") await this.#renew("the database refuses a batch without votes");
+  }
+
   /** The steps are worked out here, between two batches, so that two requests never race. */
-  async #runControl(request: ControlRequest): Promise<void> {
-    let steps: readonly ControlStep[];
+  async #runControl({ steps, done }: ControlRequest): Promise<void> {
     try {
-      steps = request.steps(this.#book);
+      const batch = sealEmpty(this.#head, Date.now(), steps(this.#book));
+      const stored = batch.control.length === 0 ? "stored" : await this.#commit(batch);
+      if (stored === "stored") done.resolve();
+      else done.reject(new RejectionError(stored === "data-error" ? "INTERNAL" : "SHARD_UNAVAILABLE"));
     } catch (error) {
-      this.#controls.shift();
-      request.done.reject(error);
-      return;
+      if (!(error instanceof DeposedError)) return done.reject(error);
+      done.reject(new RejectionError("SHARD_UNAVAILABLE"));
+      throw error;
     }
-    const stored = steps.length === 0 ? "stored" : await this.#commit(sealEmpty(this.#head, Date.now(), steps));
-    if (stored === "not-stored") return;
-    this.#controls.shift();
-    if (stored === "stored") request.done.resolve();
-    else request.done.reject(new RejectionError("INTERNAL"));
   }
 
   async #commitWaiting(): Promise<void> {
@@ -200,14 +205,13 @@ export class Writer {
 
   /** A batch with a vote that cannot be stored is halved until that vote stands alone. */
   async #commitVotes(taken: readonly WaitingVote[]): Promise<void> {
-    const votes = this.#settleExpired(taken);
-    if (votes.length === 0) return;
-    const batch = await this.#seal(votes);
+    const batch = await this.#seal(taken);
     if (batch === undefined) return;
     const stored = await this.#commit(batch).catch((error: unknown) => {
       if (error instanceof DeposedError && error.batchStored) this.#answer(batch);
       throw error;
     });
+    const votes = taken.filter((vote) => !vote.settled);
     if (stored === "stored") {
       this.#answer(batch);
     } else if (stored === "not-stored") {
@@ -222,33 +226,28 @@ export class Writer {
     }
   }
 
-  /** Undefined when the look-up failed: the votes wait again. */
-  async #seal(votes: readonly WaitingVote[]): Promise<SealedBatch | undefined> {
+  /** Undefined when none of the votes is left in time, or the look-up failed: then they wait again. */
+  async #seal(taken: readonly WaitingVote[]): Promise<SealedBatch | undefined> {
+    const asked = settleExpired(taken);
+    if (asked.length === 0) return undefined;
+    let existing: Existing;
     try {
-      const existing = await lookUpVotes(this.#session.client, this.#book, votes);
-      return sealVotes(this.#head, Date.now(), this.#book, votes, existing);
+      existing = await lookUpVotes(this.#session.client, this.#book, asked);
     } catch (error) {
       if (!this.#session.lost) this.#options.log.warn({ err: error }, "the look-up of voters failed");
-      this.#queue.putBack(votes);
+      this.#queue.putBack(asked);
       await this.#renew(messageOf(error));
       return undefined;
     }
-  }
-
-  #settleExpired(votes: readonly WaitingVote[]): WaitingVote[] {
-    const now = performance.now();
-    const live: WaitingVote[] = [];
-    for (const vote of votes) {
-      if (vote.deadlineAtMs > now) live.push(vote);
-      else vote.settle({ outcome: RecordOutcome.DEADLINE_PASSED });
-    }
-    return live;
+    // The look-up may have taken long: a vote whose deadline has passed is not sealed.
+    const votes = settleExpired(asked);
+    return votes.length === 0 ? undefined : sealVotes(this.#head, Date.now(), this.#book, votes, existing);
   }
 
   /** Commits one batch and finds out what became of it (W1, W2). Throws DeposedError when another node writes now. */
   async #commit(batch: SealedBatch): Promise<Stored> {
     const startedAtMs = performance.now();
-    const result = await commitBatch(this.#session, batch, this.#options.commitLimitMs);
+    const result = await commitBatch(this.#session, batch);
     const tookMs = performance.now() - startedAtMs;
     this.#options.metrics.commitTried(result.kind, batch.newVoteCount, tookMs);
     if (tookMs > slowCommitMs) this.#options.log.warn({ tookMs, batch: batch.identity.number }, "a commit was slow");
@@ -268,6 +267,7 @@ export class Writer {
         this.#publish(batch);
         return "stored";
       case "refused":
+        this.#options.log.warn({ failure: result.failure, batch: batch.identity.number }, "a batch was refused");
         if (result.failure.kind === "data") return "data-error";
         await this.#renew("message" in result.failure ? result.failure.message : result.failure.kind);
         return "not-stored";
@@ -282,11 +282,11 @@ export class Writer {
     log.warn({ because, batch: batch.identity.number }, "the outcome of a commit is unknown");
     let found: boolean;
     try {
-      await this.#renew(because);
-      found = await findBatch(this.#session.client, batch.identity);
+      found = await this.#takeOverAndFind(batch, because);
     } catch (error) {
       if (!(error instanceof DeposedError)) throw error;
-      throw new DeposedError(await fencedLookUp(address, batch.identity, commitLimitMs));
+      const limits = { answerMs: commitLimitMs, signal: this.#abort.signal };
+      throw new DeposedError(await fencedLookUp(address, batch.identity, limits));
     }
     log.info({ found, batch: batch.identity.number }, "the outcome of a commit was looked up");
     if (!found) return "not-stored";
@@ -294,8 +294,20 @@ export class Writer {
     return "stored";
   }
 
+  async #takeOverAndFind(batch: SealedBatch, because: string): Promise<boolean> {
+    for (let cause = because; ; ) {
+      await this.#renew(cause);
+      try {
+        return await findBatch(this.#session.client, batch.identity);
+      } catch (error) {
+        cause = messageOf(error);
+      }
+    }
+  }
+
   #publish(batch: SealedBatch): void {
     this.#notReadyBecause = "";
+    this.#fruitlessTakeover = false;
     this.#lastCommitAtMs = performance.now();
     this.feed.publish({
       number: batch.identity.number,
@@ -317,7 +329,9 @@ export class Writer {
   async #renew(because: string): Promise<void> {
     this.#session.destroy();
     this.#notReadyBecause = because;
-    while (!this.#aborted) {
+    // What fails again right after a takeover would fail for ever without a pause.
+    if (this.#fruitlessTakeover) await this.#pause();
+    while (!this.#abort.signal.aborted) {
       try {
         await this.#takeOverAgain();
         return;
@@ -327,8 +341,7 @@ export class Writer {
           this.#options.log.warn({ because: messageOf(error) }, "the writer cannot commit");
         }
         this.#notReadyBecause = messageOf(error);
-        this.#dropExpired();
-        await delay(retryMs);
+        await this.#pause();
       }
     }
     throw new DeposedError();
@@ -336,18 +349,24 @@ export class Writer {
 
   async #takeOverAgain(): Promise<void> {
     const { address, writer, commitLimitMs } = this.#options;
-    const taken = await takeOver(address, writer, undefined, commitLimitMs);
-    this.#session = taken.session;
-    this.#book = await ElectionBook.load(taken.session.client);
-    this.#ownership = await SlotOwnership.load(taken.session.client);
-    this.#head = taken.head;
-    this.#notReadyBecause = "";
+    const limits = { answerMs: commitLimitMs, signal: this.#abort.signal };
+    const { session, head, book, ownership } = await takeOver(address, writer, undefined, limits);
+    this.#session = session;
+    this.#head = head;
+    this.#book = book;
+    this.#ownership = ownership;
+    this.#fruitlessTakeover = true;
+  }
+
+  async #pause(): Promise<void> {
+    this.#dropExpired();
+    await delay(retryMs, undefined, { signal: this.#abort.signal }).catch(() => undefined);
   }
 
   /** While nothing can be committed, votes whose deadline has passed must not fill the queue. */
   #dropExpired(): void {
     const all = this.#queue.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
-    this.#queue.putBack(this.#settleExpired(all));
+    this.#queue.putBack(settleExpired(all));
   }
 
   #giveUpTheRest(): void {
@@ -357,11 +376,6 @@ export class Writer {
     leaveUnknown(rest);
     for (const { done } of this.#controls.splice(0)) done.reject(new RejectionError("SHARD_UNAVAILABLE"));
   }
-}
-
-/** The router sends them again to the present writer. */
-function leaveUnknown(votes: readonly WaitingVote[]): void {
-  for (const vote of votes) if (!vote.settled) vote.settle({ outcome: RecordOutcome.UNKNOWN });
 }
 
 function messageOf(error: unknown): string {

@@ -22,6 +22,12 @@ export class RigLog {
     return (await this.#read()).subarray(this.#from).toString();
   }
 
+  /** Its last lines, under its name. */
+  async tail(lines = 25): Promise<string> {
+    const text = (await this.#read()).toString().trimEnd();
+    return [`${this.#file}:`, ...text.split("\n").slice(-lines)].join("\n  ");
+  }
+
   async has(pattern: RegExp): Promise<boolean> {
     return pattern.test(await this.since());
   }

@@ -208,6 +208,20 @@ export class ShardRig implements AsyncDisposable {
     return row;
   }
 
+  async untilEpoch(epoch: number): Promise<void> {
+    await waitFor(`writer epoch ${epoch}`, limitMs, async () =>
+      (await this.head()).epoch >= epoch ? true : undefined,
+    );
+  }
+
+  /** The table that holds an election's votes. */
+  async votesTable(electionId: string): Promise<string> {
+    const [row] = await this.sql<{ number: number }>("SELECT number FROM urna.elections WHERE election_id = $1", [
+      electionId,
+    ]);
+    return `urna.votes_${row?.number}`;
+  }
+
   /** The writer epoch under which a batch is stored; undefined when there is no such batch. */
   async epochOf(batch: number): Promise<number | undefined> {
     const rows = await this.sql<{ epoch: number }>(
@@ -238,6 +252,12 @@ export class ShardRig implements AsyncDisposable {
     await waitFor("the shard to serve", limitMs, async () =>
       (await (await this.writer()).isServing()) ? true : undefined,
     );
+  }
+
+  /** For a test that failed: what the processes said last. */
+  async logTail(): Promise<string> {
+    const logs = [...this.nodes.map(({ log }) => log), this.primary.log, this.standby.log];
+    return (await Promise.all(logs.map((log) => log.tail()))).join("\n");
   }
 
   /** The independent checker over everything that was ever sent through this rig. Throws with what it found. */

@@ -3,7 +3,7 @@
  * change to the election book once the batch is durable. Steps that would change nothing are left out.
  */
 import { fromBinary } from "@bufbuild/protobuf";
-import { electionShape } from "#proto/election-shape.ts";
+import { type ElectionShape, electionShape } from "#proto/election-shape.ts";
 import { ElectionDefinitionSchema, ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
 import { type ElectionBook, ElectionEntry, type HomeRecord } from "./election-book.ts";
@@ -90,12 +90,22 @@ function defineStep(book: ElectionBook, home: HomeRecord): ControlStep {
   const shape = electionShape(fromBinary(ElectionDefinitionSchema, home.definition));
   const entry = new ElectionEntry(book.nextNumber(), shape, home.wrappedKey);
   return {
-    text: "SELECT urna.define_election($1, $2, $3, $4, $5)",
-    values: [home.electionId, home.definition, home.definitionHash, home.wrappedKey],
+    text: "SELECT urna.define_election($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    values: [home.electionId, home.definition, home.definitionHash, home.wrappedKey, ...reportNames(shape)],
     needsBatch: true,
     audit: { action: "define", election: home.electionId, by: home.requestedBy },
     apply: (target) => target.add(entry),
   };
+}
+
+/** Region ids by ordinal; then kind, contest and option by cell: what reports in SQL call them. */
+function reportNames({ leaves, cellMeanings }: ElectionShape): readonly (readonly (string | null)[])[] {
+  return [
+    leaves,
+    cellMeanings.map((cell) => cell.kind),
+    cellMeanings.map((cell) => (cell.kind === "ballots" ? null : cell.contestId)),
+    cellMeanings.map((cell) => (cell.kind === "option" ? cell.optionId : null)),
+  ];
 }
 
 function stateStep(electionId: string, state: ElectionState.OPEN | ElectionState.CLOSED, by: string): ControlStep {

@@ -85,7 +85,7 @@ describe("words", () => {
 
   const standings = [
     { state: ElectionState.CREATED, final: false, sealed: true, text: "Not open yet" },
-    { state: ElectionState.OPEN, final: false, sealed: false, text: "Open, live" },
+    { state: ElectionState.OPEN, final: false, sealed: false, text: "Open" },
     { state: ElectionState.OPEN, final: false, sealed: true, text: "Open, results sealed" },
     { state: ElectionState.CLOSED, final: false, sealed: true, text: "Closed, not yet final" },
     { state: ElectionState.CLOSED, final: true, sealed: false, text: "Final" },

@@ -107,7 +107,7 @@ export function standingOf(cut: Pick<TallyCut, "state" | "final" | "sealed">): S
   if (cut.final) return { tone: "done", text: "Final" };
   switch (cut.state) {
     case ElectionState.OPEN:
-      return cut.sealed ? { tone: "sealed", text: "Open, results sealed" } : { tone: "live", text: "Open, live" };
+      return cut.sealed ? { tone: "sealed", text: "Open, results sealed" } : { tone: "live", text: "Open" };
     case ElectionState.CLOSED:
       return { tone: "quiet", text: "Closed, not yet final" };
     default:

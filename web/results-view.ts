@@ -83,7 +83,7 @@ export class ResultsView {
   #contestsOf(region: RegionTally): ContestResult[] {
     return this.#definition.contests.flatMap((contest) => {
       const counted = region.contests.find(({ contestId }) => contestId === contest.contestId);
-      return counted === undefined ? [] : [contestResult(contest, counted)];
+      return counted === undefined ? [] : [{ ...contestResult(contest, counted), title: this.#titleOf(contest) }];
     });
   }
 
@@ -95,12 +95,17 @@ export class ResultsView {
     rows.sort((a, b) => a.title.localeCompare(b.title, "en", { numeric: true }));
     placeFor("contest-choice").hidden = sealed || children.length === 0 || this.#definition.contests.length < 2;
     this.#regions.show({
-      caption: contest === undefined ? "Ballots by region" : `${contest.title || contest.contestId}, by region`,
+      caption: contest === undefined ? "Ballots by region" : `${this.#titleOf(contest)} by region`,
       columns: columns.map(({ title, optionId }) => title || optionId),
       withTurnout: children.some(({ eligibleVoters }) => eligibleVoters !== undefined),
       withLeader: contest !== undefined,
       rows,
     });
+  }
+
+  /** A contest that is the whole election need not say its name again. */
+  #titleOf({ title, contestId }: Contest): string {
+    return title === this.#definition.title ? "Votes" : title || contestId;
   }
 
   #chosenContest(): Contest | undefined {

@@ -66,6 +66,9 @@ export async function takeOver(
   const session = await PostgresSession.open(address, "writer", limits);
   try {
     const epoch = await raiseEpoch(session, writer, seen);
+    // An earlier writer's session that sleeps between its votes and its compare-and-set is fenced, but its unique keys
+    // would block ours.
+    await endHolders(session.client);
     const book = await ElectionBook.load(session.client);
     const ownership = await SlotOwnership.load(session.client);
     // Read last: while the head bears our epoch nobody has written since, so all that was read is on the standby. A later
@@ -103,7 +106,7 @@ async function raiseEpoch(session: PostgresSession, writer: string, seen: SeenHe
   throw new Error(end.kind === "unclear" ? `the takeover is unclear: ${end.because}` : "the takeover was rolled back");
 }
 
-/** A takeover that stays blocked ends the writer sessions that hold the head. They are fenced or they block for ever. */
+/** Ends the other writer sessions that are in a transaction: they are fenced, or they hold the head and block for ever. */
 async function endHolders(client: pg.Client): Promise<void> {
   await client.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -14,7 +14,7 @@ import { HeldPorts, nodeLetter, portNames } from "#deploy/port-plan.ts";
 import { findPostgres } from "#deploy/postgres-binaries.ts";
 import { PostgresPair } from "#deploy/postgres-pair.ts";
 import { ownerUrl } from "#deploy/postgres-session.ts";
-import { databaseName, loopback, operatorRole } from "#deploy/postgres-settings.ts";
+import { databaseName, loopback, operatorRole, shardRole } from "#deploy/postgres-settings.ts";
 import { RunFolder } from "#deploy/run-folder.ts";
 import { ServiceProcess } from "#deploy/service-process.ts";
 import { Supervisor } from "#deploy/supervisor.ts";
@@ -39,6 +39,8 @@ export type RigParts = {
   readonly nodes: ReadonlyMap<string, RigNode>;
   /** As the superuser, past the proxies. */
   readonly ownerUrl: string;
+  /** As the service's own role, past the proxies. */
+  readonly serviceUrl: string;
   readonly primaryUrl: string;
   readonly standbyUrl: string;
   readonly standbyOwnerUrl: string;
@@ -96,6 +98,7 @@ export async function openRig(options: ShardRigOptions): Promise<RigParts> {
       return supervisor;
     }),
     ownerUrl: ownerUrl({ port: portOf("primary"), password: secrets.ownerPassword }),
+    serviceUrl: `postgres://${shardRole}:${secrets.shardPassword}@${loopback}:${portOf("primary")}/${databaseName}`,
     primaryUrl: operatorUrl(portOf("primary")),
     standbyUrl: operatorUrl(portOf("standby")),
     standbyOwnerUrl: ownerUrl({ port: portOf("standby"), password: secrets.ownerPassword }),

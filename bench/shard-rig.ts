@@ -141,21 +141,31 @@ export class ShardRig implements AsyncDisposable {
 
   /** Votes without end, several frames at a time, each sent until settled, until it is stopped. */
   storm(election: RigElection, { votesPerFrame = 20, lanes = 4 } = {}): Storm {
-    const storm: { stopped: boolean; answers: Answer[] } = { stopped: false, answers: [] };
+    const settled: SettledVote[] = [];
+    let stopped = false;
     const lane = async () => {
-      while (!storm.stopped) storm.answers.push(...(await this.settle(election.fresh(votesPerFrame))));
+      while (!stopped) {
+        const votes = election.fresh(votesPerFrame);
+        const answers = await this.settle(votes);
+        for (const [i, vote] of votes.entries()) settled.push({ vote, answer: answers[i] as Answer });
+      }
     };
     const ended = Promise.all(Array.from({ length: lanes }, lane));
     ended.catch(() => undefined);
+    const until = async (what: string, enough: () => boolean) => {
+      await waitFor(`the storm to have ${what}`, limitMs, () => (enough() ? true : undefined));
+    };
     return {
-      answers: storm.answers,
-      until: async (n) => {
-        await waitFor(`${n} answers of the storm`, limitMs, () => (storm.answers.length >= n ? true : undefined));
+      settled,
+      until,
+      more: async (n) => {
+        const goal = settled.length + n;
+        await until(`${n} more votes settled`, () => settled.length >= goal);
       },
       stop: async () => {
-        storm.stopped = true;
+        stopped = true;
         await ended;
-        return storm.answers;
+        return settled;
       },
     };
   }
@@ -182,12 +192,22 @@ export class ShardRig implements AsyncDisposable {
     return await query(this.#parts.standbyOwnerUrl, text, []);
   }
 
-  /** Changes a setting of the primary behind everybody's back; undefined sets it back. */
+  /** As the role that shard nodes have. */
+  async serviceSql(text: string): Promise<pg.QueryResultRow[]> {
+    return await query(this.#parts.serviceUrl, text, []);
+  }
+
+  /** Changes a setting of the primary behind everybody's back; undefined sets it back. Resolves when it is in force. */
   async alterSystem(setting: string, value: string | undefined): Promise<void> {
+    const [before] = await this.sql<{ value: string }>("SELECT current_setting($1) AS value", [setting]);
     const change =
       value === undefined ? `RESET ${setting}` : `SET ${setting} = ${value === "" ? "''" : pg.escapeLiteral(value)}`;
     await this.sql(`ALTER SYSTEM ${change}`);
     await this.sql("SELECT pg_reload_conf()");
+    await waitFor(`${setting} to change`, limitMs, async () => {
+      const [now] = await this.sql<{ value: string }>("SELECT current_setting($1) AS value", [setting]);
+      return now?.value === before?.value ? undefined : true;
+    });
   }
 
   /** What the primary's tables say of these votes: rows by nullifier, as any session sees them now. */
@@ -247,6 +267,14 @@ export class ShardRig implements AsyncDisposable {
     );
   }
 
+  /** Waits until the primary sees such a receiver of its WAL. */
+  async untilStandby(condition: string): Promise<void> {
+    await waitFor(`a standby with ${condition}`, limitMs, async () => {
+      const rows = await this.sql(`SELECT FROM pg_stat_replication WHERE ${condition}`);
+      return rows.length > 0 ? true : undefined;
+    });
+  }
+
   /** Waits until the primary has its synchronous standby and the writer says that it serves. */
   async untilHealed(): Promise<void> {
     await waitFor("the shard to serve", limitMs, async () =>
@@ -273,12 +301,15 @@ export class ShardRig implements AsyncDisposable {
   }
 }
 
+export type SettledVote = { readonly vote: SentVote; readonly answer: Answer };
+
 export type Storm = {
   /** Grows while it goes on. */
-  readonly answers: readonly Answer[];
-  until(answers: number): Promise<void>;
+  readonly settled: readonly SettledVote[];
+  until(what: string, enough: () => boolean): Promise<void>;
+  more(votes: number): Promise<void>;
   /** Resolves when everything sent has its outcome. */
-  stop(): Promise<readonly Answer[]>;
+  stop(): Promise<readonly SettledVote[]>;
 };
 
 async function query<Row extends pg.QueryResultRow>(url: string, text: string, values: unknown[]): Promise<Row[]> {

@@ -1,7 +1,8 @@
 /** The commit path on Postgres 15, where it is installed; what each test does is in commit-path-stories.ts. */
 import { test } from "vitest";
 import { isInstalled } from "#deploy/postgres-binaries.ts";
-import { commitPathStories, sharedRig } from "./commit-path-stories.ts";
+import { commitPathStories } from "./commit-path-stories.ts";
+import { sharedRig } from "./shared-rig.ts";
 
 if (await isInstalled(15)) {
   commitPathStories(sharedRig({ postgres: 15, nodes: 2 }));

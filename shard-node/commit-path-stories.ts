@@ -2,36 +2,14 @@
  * What may happen to the COMMIT of a batch, told for one version of Postgres: each story makes the fault, looks into the
  * database on which side of the COMMIT it hit, and the checker runs after it.
  */
-import { afterAll, afterEach, beforeAll, expect, onTestFailed, test } from "vitest";
+import { expect, test } from "vitest";
 import { choosing, type RigElection, withoutKey } from "#bench/rig-election.ts";
-import { ShardRig } from "#bench/shard-rig.ts";
-
-export type RigOf = () => ShardRig;
-
-/** A rig for all stories of a file: two nodes; after each story the checker looks at everything. */
-export function sharedRig(options: Parameters<typeof ShardRig.start>[0]): RigOf {
-  let rig: ShardRig | undefined;
-  const rigOf = () => {
-    if (rig === undefined) throw new Error("the rig did not start");
-    return rig;
-  };
-  beforeAll(async () => {
-    rig = await ShardRig.start(options);
-  });
-  afterEach(async () => {
-    onTestFailed(async () => console.log(await rigOf().logTail()));
-    await rigOf().check();
-  });
-  afterAll(async () => rig?.[Symbol.asyncDispose]());
-  return rigOf;
-}
+import type { ShardRig } from "#bench/shard-rig.ts";
+import { all, outcomesOf, type RigOf, watched } from "./shared-rig.ts";
 
 let elections = 0;
 /** An election of its own for each story. */
-export const freshElection = (rig: ShardRig) => rig.open(`story-${++elections}`);
-
-const outcomesOf = (answers: readonly { outcome: string }[]) => answers.map(({ outcome }) => outcome);
-const all = (n: number, outcome: string) => Array.from({ length: n }, () => outcome);
+const freshElection = (rig: ShardRig) => rig.open(`story-${++elections}`);
 
 export function lostCommitStories(rigOf: RigOf): void {
   test("a COMMIT lost before the server read it stored nothing; its votes join the next batch, recorded once (I2, I4)", async () => {
@@ -196,17 +174,14 @@ export function cancelledWaitStories(rigOf: RigOf): void {
       await (await rig.writer()).log.mark();
       rig.standby.freeze();
       const votes = election.fresh(2);
-      let answered = false;
-      const casting = rig.settle(votes).finally(() => {
-        answered = true;
-      });
+      const settling = watched(rig.settle(votes));
       const backend = await rig.untilBackend("wait_event = 'SyncRep'");
       await rig.sql(`SELECT ${end}($1)`, [backend]);
       await (await rig.writer()).log.until(/the outcome of a commit is unknown/);
       expect(await rig.rowsOf(election, votes)).toHaveLength(2);
-      expect(answered).toBe(false);
+      expect(settling.isOver()).toBe(false);
       rig.standby.thaw();
-      const answers = await casting;
+      const answers = await settling.result;
       expect(answers.every(({ outcome }) => outcome === "RECORDED" || outcome === "REPEAT")).toBe(true);
       expect(await rig.epochOf(answers[0]?.batch ?? 0)).toBe(before.epoch);
       expect(await rig.rowsOf(election, votes)).toHaveLength(2);

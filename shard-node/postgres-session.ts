@@ -126,6 +126,7 @@ type SettingsRow = {
   readonly fsync: string;
   readonly full_page_writes: string;
   readonly synchronous_commit: string;
+  readonly synchronous_standby_names: string;
   readonly data_checksums: string;
   readonly in_recovery: boolean;
 };
@@ -135,6 +136,7 @@ async function demandSafeSettings(client: pg.Client, standbyNames: readonly stri
   const { rows } = await client.query<SettingsRow>(
     `SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
             current_setting('synchronous_commit') AS synchronous_commit,
+            current_setting('synchronous_standby_names') AS synchronous_standby_names,
             current_setting('data_checksums') AS data_checksums, pg_is_in_recovery() AS in_recovery`,
   );
   const row = rows[0];
@@ -146,6 +148,7 @@ async function demandSafeSettings(client: pg.Client, standbyNames: readonly stri
   if (row.synchronous_commit !== "on" && row.synchronous_commit !== "remote_apply") {
     throw new NotReadyError(`synchronous_commit is ${row.synchronous_commit}, must be on`);
   }
+  if (row.synchronous_standby_names === "") throw new NotReadyError("synchronous_standby_names is empty");
   const standby = await readStandby(client, standbyNames);
   if (standby.state !== "sync") {
     throw new NotReadyError(`no synchronous standby named ${standbyNames.join(" or ")} is connected`);

@@ -1,0 +1,43 @@
+/** For tests: one rig for a file; after each test the independent checker looks at everything that was ever sent. */
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { ShardRig } from "#bench/shard-rig.ts";
+
+export type RigOf = () => ShardRig;
+
+/** Answers the rig, once it has started. */
+export function sharedRig(options: Parameters<typeof ShardRig.start>[0] = {}): RigOf {
+  let rig: ShardRig | undefined;
+  const rigOf = () => {
+    if (rig === undefined) throw new Error("the rig did not start");
+    return rig;
+  };
+  beforeAll(async () => {
+    rig = await ShardRig.start(options);
+  });
+  afterEach(async ({ task }) => {
+    if (task.result?.state === "fail") console.log(await rigOf().logTail());
+    await rigOf().check();
+  });
+  afterAll(async () => rig?.[Symbol.asyncDispose]());
+  return rigOf;
+}
+
+/** The outcome of each answer. */
+export function outcomesOf(answers: readonly { readonly outcome: string }[]): string[] {
+  return answers.map(({ outcome }) => outcome);
+}
+
+/** The same outcome n times. */
+export function all(n: number, outcome: string): string[] {
+  return Array.from({ length: n }, () => outcome);
+}
+
+/** A promise, and whether it is over. */
+export function watched<T>(promise: Promise<T>): { readonly result: Promise<T>; isOver(): boolean } {
+  let over = false;
+  const result = promise.finally(() => {
+    over = true;
+  });
+  result.catch(() => undefined);
+  return { result, isOver: () => over };
+}

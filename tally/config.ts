@@ -47,7 +47,7 @@ export const serviceLimits = { unknownElectionWaitMs: 1_000, waitingCallsMax: 1_
 export const followerTimes = {
   backoffMsMin: 50,
   backoffMsMax: 500,
-  firstMessageMsMax: 30_000,
+  firstMessageMsMax: 15_000,
   silenceMs: 3_000,
   behindMsMax: 3_000,
 };

@@ -108,7 +108,7 @@ export class ShardFollower {
       message = await stream.receive(limitMs);
       if (message !== undefined) await this.#define(message, writer);
     } catch (error) {
-      this.#complain(`the stream of ${writer.node} broke: ${String(error)}`);
+      if (!stream.left) this.#complain(`the stream of ${writer.node} broke: ${String(error)}`);
       return false;
     }
     if (message === undefined) {

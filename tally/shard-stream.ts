@@ -13,9 +13,9 @@ export class ShardStream<Message> {
     this.#messages = open({ signal: this.#controller.signal })[Symbol.asyncIterator]();
   }
 
-  /** Aborted when the stream is over. */
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  /** Whether it was we who wanted no more of it. */
+  get left(): boolean {
+    return this.#outer.aborted;
   }
 
   /** The next message, or undefined at the end. Cancels the stream, and throws, when it takes longer than the limit. */

@@ -14,6 +14,7 @@ import {
 } from "#proto/generated/urna/v1/election_pb.js";
 import type { RecordVotesRequestSchema } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { keyHashBytes, nullifierBytes } from "#proto/limits.ts";
+import { slotOf } from "#proto/slots.ts";
 
 export const rigContest = "contest";
 export const rigOptions = ["ada", "bob", "cid"] as const;
@@ -74,6 +75,10 @@ export class RigElection {
   /** As hex: what the shard knows the voter by. */
   nullifierOf(vote: SentVote): string {
     return this.#nullifier(vote).toString("hex");
+  }
+
+  slotOf(vote: SentVote): number {
+    return slotOf(this.#nullifier(vote));
   }
 
   /** The votes as a router sends them. */

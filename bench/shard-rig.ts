@@ -251,6 +251,14 @@ export class ShardRig implements AsyncDisposable {
     return rows[0]?.epoch;
   }
 
+  /** Waits until so many votes wait in the writer. */
+  async untilWaiting(votes: number): Promise<void> {
+    const writer = await this.writer();
+    await waitFor(`${votes} votes to wait`, limitMs, async () => {
+      return Number((await writer.status())?.waitingVotes) >= votes ? true : undefined;
+    });
+  }
+
   /** Process ids of the writer's sessions that are in this state. */
   async backends(condition = "true"): Promise<number[]> {
     const rows = await this.sql<{ pid: number }>(

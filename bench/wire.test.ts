@@ -6,9 +6,18 @@ import { BallotEncoder } from "#bench/ballot-encoder.ts";
 import type { ElectionFile } from "#bench/election-file.ts";
 import { parseElectionFile } from "#bench/election-file.ts";
 import { LogNames, MalformedResponse, OutcomeReader } from "#bench/outcome-reader.ts";
+import { readStreamResponse, streamRequest } from "#bench/vote-senders.ts";
+import { Workload } from "#bench/workload.ts";
+import { checkDefinition } from "#proto/definition-check.ts";
 import type { Outcome } from "#proto/generated/urna/v1/vote_pb.js";
 import { OutcomeSchema } from "#proto/generated/urna/v1/vote_pb.js";
-import { CastVoteBatchRequestSchema, CastVoteBatchResponseSchema } from "#proto/generated/urna/v1/vote_service_pb.js";
+import {
+  CastVoteBatchRequestSchema,
+  CastVoteBatchResponseSchema,
+  CastVoteRequestSchema,
+  CastVotesRequestSchema,
+  CastVotesResponseSchema,
+} from "#proto/generated/urna/v1/vote_service_pb.js";
 
 function fileOf(rows: readonly string[]): ElectionFile {
   const text = ["county,precinct,party,candidate,votes", ...rows].join("\n");
@@ -105,6 +114,42 @@ test("a response that is cut off, or whose outcome has no result, is malformed a
     expect(() => readOutcomes(whole.subarray(0, length)), `${length} bytes`).toThrow(MalformedResponse);
   }
   expect(() => readOutcomes(Uint8Array.from([0x0a, 0x00]))).toThrow(MalformedResponse);
+});
+
+test("a streamed request is what protobuf-es makes of its sequence and vote", () => {
+  const unary = new Workload("load").next(1);
+  const { vote } = fromBinary(CastVoteRequestSchema, unary);
+  if (vote === undefined) throw new Error("no vote");
+  for (const sequence of [1, 127, 128, 16_384, 2 ** 31, 2 ** 40]) {
+    const expected = toBinary(
+      CastVotesRequestSchema,
+      create(CastVotesRequestSchema, { sequence: BigInt(sequence), vote }),
+    );
+    expect(streamRequest(sequence, unary)).toEqual(Buffer.from(expected));
+  }
+});
+
+test("a streamed response is read as protobuf-es reads it", () => {
+  fc.assert(
+    fc.property(outcomes, fc.integer({ min: 1, max: 2 ** 40 }), (outcome, sequence) => {
+      const bytes = toBinary(
+        CastVotesResponseSchema,
+        create(CastVotesResponseSchema, { sequence: BigInt(sequence), outcome }),
+      );
+      expect(readStreamResponse(Buffer.from(bytes))).toEqual({
+        sequence,
+        isReceipt: outcome.result.case === "receipt",
+      });
+    }),
+  );
+});
+
+test("generated voters are all different, and their election is valid", () => {
+  const workload = new Workload("load");
+  expect(() => checkDefinition(workload.definition)).not.toThrow();
+  const { votes } = fromBinary(CastVoteBatchRequestSchema, Buffer.concat([workload.next(700), workload.next(1_300)]));
+  expect(new Set(votes.map(({ voter }) => voter.value)).size).toBe(2_000);
+  expect(new Set(votes.map(({ regionId }) => regionId)).size).toBe(300);
 });
 
 function summary({ result, repeat }: Outcome): unknown {

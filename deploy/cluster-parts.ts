@@ -103,8 +103,13 @@ export class ClusterParts {
     const processes = services.flatMap(({ name, running }): RecordedProcess[] =>
       running === undefined ? [] : [{ name, ...running.identity }],
     );
-    replaceJsonFile(paths.processesFile, processes);
-    replaceJsonFile(paths.endpointsFile, this.endpoints());
+    try {
+      replaceJsonFile(paths.processesFile, processes);
+      replaceJsonFile(paths.endpointsFile, this.endpoints());
+    } catch (error) {
+      // A full disk, or a folder removed under us: no reason to leave what runs without its supervisor.
+      this.log(`${paths.endpointsFile} could not be written: ${error instanceof Error ? error.message : error}`);
+    }
   }
 
   #addPair(shardId: number, common: PairCommon): void {

@@ -13,9 +13,6 @@ export const systemCacheFolders: readonly string[] = ["/var/cache/urna", join(tm
 /** Where root's Postgres data goes when the Postgres user cannot reach the run's folder. */
 export const systemStateFolder = "/var/lib/urna";
 
-/** Parts of the tests whose absence is a failure, for example "model". */
-export const requiredParts: readonly string[] = (env["URNA_REQUIRE"] ?? "").split(",").filter((part) => part !== "");
-
 /** What every process that we start may see of our environment: not the test runner's or npm's variables. */
 export const inheritedEnvironment: Readonly<Record<string, string>> = Object.fromEntries(
   ["PATH", "HOME", "LANG", "TZ", "TMPDIR"].flatMap((name) => {
@@ -23,6 +20,9 @@ export const inheritedEnvironment: Readonly<Record<string, string>> = Object.fro
     return value === undefined ? [] : [[name, value]];
   }),
 );
+
+/** Whether this process runs as a script of package.json. */
+export const startedByNpm = env["npm_lifecycle_event"] !== undefined;
 
 /** The whole environment, for tools that a developer would run by hand. */
 export const developerEnvironment: Readonly<Record<string, string | undefined>> = env;

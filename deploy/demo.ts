@@ -10,6 +10,7 @@ import type { ReplayReport } from "#bench/replay-account.ts";
 import { checkTally } from "#bench/tally-check.ts";
 import type { WatchTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { buildWeb } from "#web/build.ts";
+import { startedByNpm } from "./config.ts";
 import type { DemoMesh } from "./demo-election.ts";
 import { ensureElection, meshNodes, storedBallots, watchTally } from "./demo-election.ts";
 import type { DemoFacts } from "./demo-result.ts";
@@ -25,6 +26,7 @@ const folderDefault = ".urna";
 /** A repeated Ctrl-C within this time is the same one: npm passes on what the terminal has sent already. */
 const sameSignalMs = 2_000;
 const forcedExitCode = 130;
+const npmLookMs = 500;
 
 export type DemoOptions = {
   readonly ballots?: string | undefined;
@@ -39,8 +41,9 @@ export type DemoOptions = {
 };
 
 /** Answers the exit code: 0 only if the tally matches the file and the recount matches the tally. */
-export async function runDemo(options: DemoOptions, signal: AbortSignal): Promise<number> {
+export async function runDemo(options: DemoOptions, interrupted: AbortSignal): Promise<number> {
   const release = takeSignals();
+  const signal = AbortSignal.any([interrupted, npmGone()]);
   // With --json standard output is for the one line.
   const screen = new DemoScreen(options.json ? process.stderr : process.stdout);
   const demo = new Demo(options, screen, signal);
@@ -212,6 +215,15 @@ class Demo {
       "Ctrl-C stops everything; npm start goes on with the stored votes.",
     ];
   }
+}
+
+/** Fires when the npm that started us is gone: killed, it could not say so. */
+function npmGone(): AbortSignal {
+  const gone = new AbortController();
+  const npm = process.ppid;
+  const look = () => process.ppid !== npm && gone.abort();
+  if (startedByNpm) setInterval(look, npmLookMs).unref();
+  return gone.signal;
 }
 
 /** Ours until released: a signal asks the demo to stop, and only a later one ends the process at once. */

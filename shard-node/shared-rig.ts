@@ -1,11 +1,12 @@
-/** For tests: one rig for a file; after each test the independent checker looks at everything that was ever sent. */
+/** For tests: one rig for a file; the independent checker looks at everything that was ever sent through it. */
 import { afterAll, afterEach, beforeAll } from "vitest";
+import type { ShardRigOptions } from "#bench/rig-parts.ts";
 import { ShardRig } from "#bench/shard-rig.ts";
 
 export type RigOf = () => ShardRig;
 
-/** Answers the rig, once it has started. */
-export function sharedRig(options: Parameters<typeof ShardRig.start>[0] = {}): RigOf {
+/** Answers the rig, once it has started. The checker runs after each test, where there are many only after all. */
+export function sharedRig(options: ShardRigOptions = {}, checked: "after-each" | "after-all" = "after-each"): RigOf {
   let rig: ShardRig | undefined;
   const rigOf = () => {
     if (rig === undefined) throw new Error("the rig did not start");
@@ -16,9 +17,12 @@ export function sharedRig(options: Parameters<typeof ShardRig.start>[0] = {}): R
   });
   afterEach(async ({ task }) => {
     if (task.result?.state === "fail") console.log(await rigOf().logTail());
-    await rigOf().check();
+    if (checked === "after-each") await rigOf().check();
   });
-  afterAll(async () => rig?.[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await using closing = rig;
+    await closing?.check();
+  });
   return rigOf;
 }
 

@@ -126,6 +126,16 @@ test("a caller that cancels aborts the call's signal", async () => {
   await cancelled.promise;
 });
 
+test("a server that is closed cuts what is still running, and its callers learn it at once", async () => {
+  const { client, server } = await start();
+  const call = client.castVotes();
+  call.send({ sequence: 1n });
+  const responses = call.responses[Symbol.asyncIterator]();
+  await responses.next();
+  await server.close(10);
+  await expect(responses.next()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+});
+
 test("a server that is away is a CallError UNAVAILABLE", async () => {
   const { client, server } = await start();
   await server.close(0);

@@ -20,11 +20,17 @@
  *   health.ts            what the health service says
  *   metrics.ts           what Prometheus is told
  */
+import { setFlagsFromString } from "node:v8";
 import { createLogger } from "#mesh/log.ts";
 import { runService } from "#mesh/service-process.ts";
 import { openStaticDirectory } from "#mesh/static-directory.ts";
 import { readConfig } from "./config.ts";
 import { openRouter } from "./router.ts";
+
+// Votes in flight outlive the young generation, so the heap fills with what has just been answered. Left to itself it grows
+// to several times what is alive before it is cleaned: measured 400 MB resident under load, and half of that with these.
+setFlagsFromString("--semi-space-growth-factor=1");
+setFlagsFromString("--heap-growing-percent=100");
 
 const config = readConfig();
 const log = createLogger(config.name, config.logLevel);

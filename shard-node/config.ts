@@ -36,7 +36,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     directoryFile: read.text("URNA_DIRECTORY_FILE"),
     grpcListen: formatHostPort(read.hostPort("URNA_GRPC_LISTEN")),
     metricsListen: formatHostPort(read.hostPort("URNA_METRICS_LISTEN")),
-    address: { url: read.text("URNA_POSTGRES_URL"), standbyNames: read.list("URNA_STANDBY_NAMES") },
+    address: { url: read.text("URNA_POSTGRES_URL"), standbyNames: filledList(read, "URNA_STANDBY_NAMES") },
     queueLimits: {
       votesMax: read.integer("URNA_WAITING_VOTES_MAX", { min: 1, max: 10_000_000, fallback: 40_000 }),
       bytesMax: read.integer("URNA_WAITING_BYTES_MAX", { min: 1_024, max: 2 ** 31, fallback: 32 * mebibyte }),
@@ -69,9 +69,15 @@ export function readMigrationConfig(env: Readonly<Record<string, string | undefi
     deployment: read.text("URNA_DEPLOYMENT", "urna"),
     shardId: read.integer("URNA_SHARD_ID", { min: 0, max: slotCount - 1 }),
     shardCount: read.integer("URNA_SHARD_COUNT", { min: 1, max: slotCount }),
-    slotRanges: read.list("URNA_SLOT_RANGES").map(parseRange),
+    slotRanges: filledList(read, "URNA_SLOT_RANGES").map(parseRange),
     servicePassword: read.optional("URNA_SERVICE_PASSWORD"),
   };
+}
+
+function filledList(read: ConfigReader, variable: string): string[] {
+  const entries = read.list(variable);
+  if (entries.length === 0) throw new ConfigError(variable, "must hold at least one entry");
+  return entries;
 }
 
 function parseRange(text: string): SlotRange {

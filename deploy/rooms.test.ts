@@ -27,11 +27,12 @@ describe("the rules themselves", () => {
   const fault = (path: string, text: string) => [{ path, text }];
 
   test.each([
+    ["router/main.ts", 'import { x } from "#deploy/demo.ts";'],
     ["router/a.ts", 'import { x } from "#tally/frame.ts";'],
     ["router/a.ts", 'import type { X } from "../tally/frame.ts";'],
     ["tally/a.ts", 'export { x } from "#shard-node/batch.ts";'],
     ["mesh/a.ts", 'import {\n  x,\n} from "#deploy/demo.ts";'],
-    ["shard-node/a.ts", 'const x = await import("#bench/replay.ts");'],
+    ["shard-node/migrate.ts", 'const x = await import("#bench/replay.ts");'],
     ["proto/a.ts", 'import "#mesh/log.ts";'],
   ])("%s may not say %s", (path, text) => expect(importFaults(fault(path, text))).toHaveLength(1));
 
@@ -40,6 +41,13 @@ describe("the rules themselves", () => {
     ["router/a.cluster.test.ts", 'import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";'],
     ["shard-node/a/b.ts", 'import { x } from "../c.ts";'],
   ])("%s may say %s", (path, text) => expect(importFaults(fault(path, text))).toEqual([]));
+
+  test("what a program loads may not use a test's rooms, however far away it is", () => {
+    const main = { path: "router/main.ts", text: 'import { a } from "./a.ts";' };
+    const loaded = { path: "router/a.ts", text: 'import { replay } from "#bench/replay.ts";' };
+    const shared = { path: "router/stories.ts", text: 'import { replay } from "#bench/replay.ts";' };
+    expect(importFaults([main, loaded, shared])).toEqual(["router/a.ts imports #bench/replay.ts: router may not"]);
+  });
 
   test("find banned names, long files, default exports and reads of the environment", () => {
     expect(nameFaults(fault("router/utils.ts", ""))).toHaveLength(1);

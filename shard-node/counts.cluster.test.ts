@@ -77,7 +77,7 @@ test("one row changed by SQL makes the recount differ from the counts, and the c
   await rig.sql(`UPDATE ${table} SET ballot = CASE ballot WHEN '\\x0001' THEN '\\x0002'::bytea ELSE '\\x0001' END
     WHERE leaf_index = (SELECT max(leaf_index) FROM ${table})`);
   expect(await recount()).not.toEqual(cut.of(election.id));
-  await expect(rig.check()).rejects.toThrow(/A1: .*\n(.*\n)*A5: /);
+  await expect(rig.check()).rejects.toThrow(/A5: [\s\S]*A1: /);
   await rig.sql(`DELETE FROM ${table}`);
   expect(await recount()).toEqual({});
   await rig.sql(`INSERT INTO ${table} SELECT * FROM public.rig_saved`);

@@ -283,6 +283,14 @@ export class ShardRig implements AsyncDisposable {
     });
   }
 
+  /** Waits until the primary has given its standby up. */
+  async untilNoStandby(): Promise<void> {
+    await waitFor("the primary to lose its standby", limitMs, async () => {
+      const rows = await this.sql("SELECT FROM pg_stat_replication");
+      return rows.length === 0 ? true : undefined;
+    });
+  }
+
   /** Waits until the primary has its synchronous standby and the writer says that it serves. */
   async untilHealed(): Promise<void> {
     await waitFor("the shard to serve", limitMs, async () =>

@@ -56,6 +56,16 @@ test("votes of a batch that was not stored go first again, past every limit, and
   expect(queue.offer(votes(4))).toBe(true);
 });
 
+test("votes put back take up their bytes again, until they are taken (I9)", () => {
+  const queue = new VoteQueue({ votesMax: 1_000, bytesMax: 4 * 256 });
+  queue.offer(votes(4));
+  queue.putBack(queue.take(4, 1_000_000));
+  expect(queue.offer(votes(1))).toBe(false);
+  queue.take(4, 1_000_000);
+  expect(queue.offer(votes(4))).toBe(true);
+  expect(queue.offer(votes(1))).toBe(false);
+});
+
 test("whatever is offered, taken and put back, nothing is lost, doubled or reordered, and an empty queue has its room", () => {
   const step = fc.record({ offered: fc.nat(5), taken: fc.nat(6), back: fc.boolean() });
   fc.assert(

@@ -1,7 +1,7 @@
 /** Bad input, as tables: each line becomes one titled test a way of casting. */
 import { gzipSync } from "node:zlib";
 import type { VoteInit } from "#bench/bad-input-elections.ts";
-import { closed, goodVote, sealed, timed, town, unopened } from "#bench/bad-input-elections.ts";
+import { closed, type goodVote, sealed, timed, town, unopened } from "#bench/bad-input-elections.ts";
 import { framed } from "#bench/raw-grpc.ts";
 import type { RejectionReason } from "#proto/rejections.ts";
 

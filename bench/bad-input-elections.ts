@@ -47,9 +47,7 @@ export function goodVote(voter: string, electionId: string = town) {
   return {
     electionId,
     voter:
-      electionId === sealed
-        ? { case: "ballotId" as const, value: voter }
-        : { case: "voterId" as const, value: voter },
+      electionId === sealed ? { case: "ballotId" as const, value: voter } : { case: "voterId" as const, value: voter },
     regionId: "north/ward-1",
     selections: [{ contestId: "mayor", optionIds: ["ann"] }],
     idempotencyKey: Buffer.from(voter.padEnd(16, ".").slice(0, 32)),

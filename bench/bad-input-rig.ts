@@ -1,8 +1,8 @@
 /** One small running cluster with elections in every state, the ways of casting into it, and its rows counted behind its back. */
-import { create, fromBinary, fromJsonString, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import pg from "pg";
 import type { VoteInit } from "#bench/bad-input-elections.ts";
-import { closed, definitionOf, goodVote, sealed, timed, town, unopened } from "#bench/bad-input-elections.ts";
+import { closed, definitionOf, sealed, timed, town, unopened } from "#bench/bad-input-elections.ts";
 import type { RawAnswer } from "#bench/raw-answer.ts";
 import { postConnect } from "#bench/raw-connect.ts";
 import { framed, RawGrpc } from "#bench/raw-grpc.ts";
@@ -13,4 +13,123 @@ import { createClient } from "#mesh/grpc-client.ts";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 import type { GetTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
-import type { CastVoteResponse, Outcome } from "#proto/generated/urna/v1/vote_service_pb.js";
+import type { Outcome } from "#proto/generated/urna/v1/vote_pb.js";
+import {
+  CastVoteBatchRequestSchema,
+  CastVoteRequestSchema,
+  VoteService,
+} from "#proto/generated/urna/v1/vote_service_pb.js";
+
+const cheapest = { shards: 1, routers: 1, spares: 0, portBase: 0, sharedBuffersMb: 64 } as const;
+const callLimitMs = 10_000;
+const tallyLimitMs = 10_000;
+/** Long enough to be created and opened in, also on a machine with other work. */
+const openForMs = 3_000;
+
+/** A request that casts one vote: protobuf, and the same in JSON. */
+export const castVoteRequest = (vote: VoteInit) => ({
+  bytes: Buffer.from(toBinary(CastVoteRequestSchema, create(CastVoteRequestSchema, { vote }))),
+  json: toJsonString(CastVoteRequestSchema, create(CastVoteRequestSchema, { vote })),
+});
+
+export const castVoteBatchRequest = (votes: VoteInit[]) => ({
+  bytes: Buffer.from(toBinary(CastVoteBatchRequestSchema, create(CastVoteBatchRequestSchema, { votes }))),
+  json: toJsonString(CastVoteBatchRequestSchema, create(CastVoteBatchRequestSchema, { votes })),
+});
+
+export class BadInputRig {
+  readonly cluster: EmbeddedCluster;
+  /** Of the router. */
+  readonly grpcAddress: string;
+  readonly connectUrl: string;
+  readonly grpc: RawGrpc;
+  readonly votes: Client<typeof VoteService>;
+  readonly elections: Client<typeof ElectionService>;
+  readonly tally: Client<typeof TallyService>;
+  readonly #postgres: pg.Client;
+
+  private constructor(cluster: EmbeddedCluster, postgres: pg.Client) {
+    const [router] = cluster.endpoints.routers;
+    if (router === undefined) throw new Error("the cluster has no router");
+    this.cluster = cluster;
+    this.#postgres = postgres;
+    this.grpcAddress = router.grpc;
+    this.connectUrl = router.connect;
+    this.grpc = new RawGrpc(router.grpc);
+    this.votes = createClient(VoteService, router.grpc);
+    this.elections = createClient(ElectionService, router.grpc);
+    this.tally = createClient(TallyService, router.grpc);
+  }
+
+  static async start(): Promise<BadInputRig> {
+    const cluster = await EmbeddedCluster.start(cheapest);
+    const postgres = new pg.Client({ connectionString: cluster.ownerUrl(0) });
+    const rig = new BadInputRig(cluster, postgres);
+    try {
+      await postgres.connect();
+      await rig.#holdElections();
+    } catch (error) {
+      await rig.stop();
+      throw error;
+    }
+    return rig;
+  }
+
+  async stop(): Promise<void> {
+    for (const client of [this.votes, this.elections, this.tally]) client.close();
+    this.grpc.cut();
+    await this.#postgres.end().catch(() => {});
+    await this.cluster.stop();
+  }
+
+  get asAdmin(): { authorization: string } {
+    return { authorization: `Bearer ${this.cluster.adminToken()}` };
+  }
+
+  /** Votes that are stored, whatever anybody says about them. */
+  async rows(): Promise<number> {
+    const { rows } = await this.#postgres.query<{ rows: string }>("SELECT count(*) AS rows FROM urna.votes");
+    return Number(rows[0]?.rows);
+  }
+
+  castUnary(vote: VoteInit, headers: Readonly<Record<string, string>> = {}): Promise<RawAnswer> {
+    return this.grpc.call("VoteService/CastVote", framed(castVoteRequest(vote).bytes), headers);
+  }
+
+  castJson(vote: VoteInit, headers: Readonly<Record<string, string>> = {}): Promise<RawAnswer> {
+    return this.postJson("VoteService/CastVote", castVoteRequest(vote).json, headers);
+  }
+
+  postJson(method: string, json: string, headers: Readonly<Record<string, string>> = {}): Promise<RawAnswer> {
+    return postConnect(this.connectUrl, method, json, headers);
+  }
+
+  async castBatch(votes: VoteInit[]): Promise<readonly Outcome[]> {
+    return (await this.votes.castVoteBatch({ votes }, { deadlineMs: callLimitMs })).outcomes;
+  }
+
+  /** The first frame that holds so many ballots or more. */
+  async tallyOf(electionId: string, regionId: string, ballots: number): Promise<GetTallyResponse> {
+    return await waitFor(`${ballots} ballots in the tally of ${electionId}`, tallyLimitMs, async () => {
+      const tally = await this.tally.getTally({ electionId, regionId }, { deadlineMs: callLimitMs });
+      return Number(tally.region?.ballots) >= ballots ? tally : undefined;
+    });
+  }
+
+  async #holdElections(): Promise<void> {
+    const closesAtMs = Date.now() + openForMs;
+    const options = { deadlineMs: callLimitMs, headers: this.asAdmin };
+    const open = async (electionId: string, definition = definitionOf(electionId)) => {
+      await this.elections.createElection({ definition }, options);
+      await this.elections.openElection({ electionId }, options);
+    };
+    await Promise.all([
+      open(timed, definitionOf(timed, closesAtMs)),
+      open(town),
+      open(sealed),
+      open(closed).then(() => this.elections.closeElection({ electionId: closed }, options)),
+      this.elections.createElection({ definition: definitionOf(unopened) }, options),
+    ]);
+    await waitFor("closes_at to pass", 2 * openForMs, () => Date.now() > closesAtMs || undefined);
+  }
+}

@@ -2,7 +2,8 @@
  * The checker's own reading of what the contract says of ballots, nullifiers and slots. It shares no code with the
  * services: a mistake that both made alike would not be found.
  */
-import { createDecipheriv, createHash, createHmac } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { createDecipheriv, createHash, createHmac, createSecretKey } from "node:crypto";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { SentVote } from "#bench/vote-ledger.ts";
 import type { Contest, ElectionDefinition } from "#proto/generated/urna/v1/election_pb.js";
@@ -97,15 +98,15 @@ function keyHashOf(idempotencyKey: Uint8Array): string {
 }
 
 /** The election key: nonce (12), ciphertext (32) and tag (16), under the routers' key, with the election id as AAD. */
-export function unwrapElectionKey(routerKey: Uint8Array, electionId: string, wrapped: Uint8Array): Buffer {
+export function unwrapElectionKey(routerKey: Uint8Array, electionId: string, wrapped: Uint8Array): KeyObject {
   const decipher = createDecipheriv("aes-256-gcm", routerKey, wrapped.subarray(0, 12));
   decipher.setAAD(Buffer.from(electionId));
   decipher.setAuthTag(wrapped.subarray(44, 60));
-  return Buffer.concat([decipher.update(wrapped.subarray(12, 44)), decipher.final()]);
+  return createSecretKey(Buffer.concat([decipher.update(wrapped.subarray(12, 44)), decipher.final()]));
 }
 
 /** As hex. */
-export function nullifierOf(electionKey: Uint8Array, voterId: string): string {
+export function nullifierOf(electionKey: KeyObject, voterId: string): string {
   return createHmac("sha256", electionKey).update(voterId).digest("hex").slice(0, 32);
 }
 

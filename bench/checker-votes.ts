@@ -1,4 +1,5 @@
 /** The rows of all shards against the ledger of acknowledgements (A1 to A4) and the slots (A7). */
+import type { KeyObject } from "node:crypto";
 import { nullifierOf, slotOfNullifier, unwrapElectionKey } from "#bench/checker-ballots.ts";
 import type { Findings } from "#bench/checker-findings.ts";
 import type { ShardState, StoredElection, StoredVote } from "#bench/checker-shard.ts";
@@ -86,7 +87,7 @@ class ElectionCheck {
   readonly #findings: Findings;
   readonly #election: StoredElection;
   readonly #rows: ReadonlyMap<string, LocatedVote>;
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
 
   constructor(
     findings: Findings,

@@ -1,5 +1,5 @@
 /** The checker must turn red for each thing that can be wrong, or it checks nothing. */
-import { createCipheriv, createHash, randomBytes } from "node:crypto";
+import { createCipheriv, createHash, createSecretKey, randomBytes } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { ElectionReading, nullifierOf, slotOfNullifier } from "#bench/checker-ballots.ts";
@@ -25,7 +25,7 @@ type Shard = Omit<Writable<ShardState>, "votes" | "batches" | "elections"> & {
 
 const electionId = "spring";
 const routerKey = Buffer.alloc(32, 5);
-const electionKey = Buffer.alloc(32, 7);
+const electionKey = createSecretKey(Buffer.alloc(32, 7));
 
 const definition = create(ElectionDefinitionSchema, {
   electionId,
@@ -47,7 +47,7 @@ const definitionBytes = Buffer.from(toBinary(ElectionDefinitionSchema, definitio
 function wrappedKey(): Buffer {
   const nonce = randomBytes(12);
   const cipher = createCipheriv("aes-256-gcm", routerKey, nonce).setAAD(Buffer.from(electionId));
-  const sealed = Buffer.concat([cipher.update(electionKey), cipher.final()]);
+  const sealed = Buffer.concat([cipher.update(electionKey.export()), cipher.final()]);
   return Buffer.concat([nonce, sealed, cipher.getAuthTag()]);
 }
 

@@ -23,7 +23,8 @@ export async function postConnect(
     ...(signal === undefined ? {} : { signal }),
   });
   const bytes = await response.bytes();
-  if (response.ok) return { http: response.status, code: "OK", reason: undefined, domain: undefined, messages: [bytes] };
+  if (response.ok)
+    return { http: response.status, code: "OK", reason: undefined, domain: undefined, messages: [bytes] };
   const { code, details = [] } = jsonOf(bytes);
   return {
     http: response.status,

@@ -7,9 +7,9 @@ export function formatCount(count: bigint | number): string {
   return counts.format(count);
 }
 
-/** "1 ballot", "12,000 ballots" */
-export function formatBallots(count: bigint): string {
-  return `${formatCount(count)} ${count === 1n ? "ballot" : "ballots"}`;
+/** "1 ballot", "12,000 ballots"; the noun is given in the singular. */
+export function formatNumberOf(count: bigint, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1n ? "" : "s"}`;
 }
 
 /** "52.6 %"; "-" when there is nothing to divide. */

@@ -7,7 +7,7 @@ import { withCommonOptions, withExamples } from "./command-context.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { exitCode } from "./exit-code.ts";
 import { printMessage } from "./json-output.ts";
-import { formatCount, formatShare } from "./number-format.ts";
+import { formatCount, formatNumberOf, formatShare } from "./number-format.ts";
 import { withClient } from "./server-connection.ts";
 import { textTable } from "./text-table.ts";
 
@@ -45,7 +45,7 @@ function progressLine({ rowsCounted, rowsExpected }: RecountProgress): string {
 
 export function recountLines(result: RecountResult): string[] {
   const vector = result.vector.map(({ shardId, batch }) => `shard ${shardId} to batch ${formatCount(batch)}`);
-  const counted = `${formatCount(result.rowsCounted)} votes counted again, ${vector.join(", ")}`;
+  const counted = `${formatNumberOf(result.rowsCounted, "vote")} counted again, ${vector.join(", ")}`;
   if (result.matches) return [counted, "the tally agrees in every region, contest and option"];
   const shown = result.differences.length;
   const more = result.differenceCount > BigInt(shown) ? ` (the first ${formatCount(shown)} are shown)` : "";
@@ -58,7 +58,7 @@ export function recountLines(result: RecountResult): string[] {
   ];
   return [
     counted,
-    `THE TALLY DIFFERS in ${formatCount(result.differenceCount)} counts${more}`,
+    `THE TALLY DIFFERS in ${formatNumberOf(result.differenceCount, "count")}${more}`,
     ...textTable(heads, result.differences.map(differenceCells)),
   ];
 }

@@ -8,7 +8,7 @@ import type {
   TallyCut,
   WatchTallyResponse,
 } from "#proto/generated/urna/v1/tally_service_pb.js";
-import { formatBallots, formatClock, formatCount, formatShare } from "./number-format.ts";
+import { formatClock, formatCount, formatNumberOf, formatShare } from "./number-format.ts";
 import { lineWidthMax, plainText, textTable } from "./text-table.ts";
 
 /** GetTallyResponse has the same fields. */
@@ -46,7 +46,7 @@ export function tallyLine({ region, cut }: Tally): string {
   const leaders = ordered(contest)
     .slice(0, tableOptionsMax)
     .map(({ optionId, count }) => `${optionId} ${formatCount(count)} (${formatShare(count, made)})`);
-  return [standingText(cut), formatBallots(region?.ballots ?? 0n), ...leaders].join("  ");
+  return [standingText(cut), formatNumberOf(region?.ballots ?? 0n, "ballot"), ...leaders].join("  ");
 }
 
 function standingText(cut: TallyCut | undefined): string {
@@ -66,7 +66,7 @@ function ballotsLine({ ballots, eligibleVoters }: RegionTally): string {
     eligibleVoters === undefined
       ? ""
       : `, ${formatShare(ballots, eligibleVoters)} of ${formatCount(eligibleVoters)} eligible voters`;
-  return `${formatBallots(ballots)} counted${turnout}`;
+  return `${formatNumberOf(ballots, "ballot")} counted${turnout}`;
 }
 
 function contestLines(counted: ContestCount, definition: ElectionDefinition | undefined): string[] {

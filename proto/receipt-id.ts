@@ -5,14 +5,23 @@
  */
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
+/** By character code, because a receipt is made for every vote: the value of a letter, and the letter of a digit of toString(32). */
+const valueOf = new Uint8Array(128);
+const letterOf: string[] = [];
+for (const [value, letter] of [...alphabet].entries()) {
+  valueOf[letter.charCodeAt(0)] = value;
+  letterOf[value.toString(32).charCodeAt(0)] = letter;
+}
+
 export type ReceiptPosition = { readonly shardId: number; readonly leafIndex: bigint };
 
 export function formatReceiptId({ shardId, leafIndex }: ReceiptPosition): string {
   const log = base32(BigInt(shardId));
   const digits = base32(leafIndex);
   const leaf = digits.padStart(Math.max(4, Math.ceil(digits.length / 4) * 4), "0");
-  const groups = leaf.match(/.{4}/g) ?? [];
-  return [log, ...groups, checkCharacter(log + leaf)].join("-");
+  let id = log;
+  for (let i = 0; i < leaf.length; i += 4) id += `-${leaf.slice(i, i + 4)}`;
+  return `${id}-${checkCharacter(log + leaf)}`;
 }
 
 /** What a receipt id names, or undefined when it is misspelt. Accepts lower case, and I, L, O for 1, 1, 0. */
@@ -28,9 +37,10 @@ export function parseReceiptId(text: string): ReceiptPosition | undefined {
 }
 
 function base32(value: bigint): string {
+  const plain = value.toString(32);
   let digits = "";
-  for (let rest = value; rest > 0n; rest /= 32n) digits = alphabet.charAt(Number(rest % 32n)) + digits;
-  return digits === "" ? "0" : digits;
+  for (let i = 0; i < plain.length; i++) digits += letterOf[plain.charCodeAt(i)] ?? "";
+  return digits;
 }
 
 function fromBase32(digits: string): bigint {
@@ -42,9 +52,9 @@ function fromBase32(digits: string): bigint {
 function checkCharacter(digits: string): string {
   let sum = 0;
   for (let i = 0; i < digits.length; i++) {
-    const digit = alphabet.indexOf(digits.charAt(digits.length - 1 - i));
+    const digit = valueOf[digits.charCodeAt(digits.length - 1 - i)] ?? 0;
     const weighted = i % 2 === 0 ? digit * 2 : digit;
-    sum += Math.floor(weighted / 32) + (weighted % 32);
+    sum += (weighted >> 5) + (weighted & 31);
   }
   return alphabet.charAt((32 - (sum % 32)) % 32);
 }

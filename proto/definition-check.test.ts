@@ -51,7 +51,7 @@ describe("a definition", () => {
   });
 
   test.each(bad)("with %s is refused by name", (_, change, message) => {
-    const definition = create(ElectionDefinitionSchema, { ...good, ...change });
+    const definition = create(ElectionDefinitionSchema, { ...good, ...change } as Definition);
     expect(() => checkDefinition(definition)).toThrow(RejectionError);
     expect(() => checkDefinition(definition)).toThrow(message);
   });

@@ -6,10 +6,10 @@
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /** By character code, because a receipt is made for every vote: the value of a letter, and the letter of a digit of toString(32). */
-const valueOf = new Uint8Array(128);
+const letterValues = new Uint8Array(128);
 const letterOf: string[] = [];
 for (const [value, letter] of [...alphabet].entries()) {
-  valueOf[letter.charCodeAt(0)] = value;
+  letterValues[letter.charCodeAt(0)] = value;
   letterOf[value.toString(32).charCodeAt(0)] = letter;
 }
 
@@ -52,7 +52,7 @@ function fromBase32(digits: string): bigint {
 function checkCharacter(digits: string): string {
   let sum = 0;
   for (let i = 0; i < digits.length; i++) {
-    const digit = valueOf[digits.charCodeAt(digits.length - 1 - i)] ?? 0;
+    const digit = letterValues[digits.charCodeAt(digits.length - 1 - i)] ?? 0;
     const weighted = i % 2 === 0 ? digit * 2 : digit;
     sum += (weighted >> 5) + (weighted & 31);
   }

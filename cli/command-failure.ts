@@ -11,7 +11,7 @@ export type CommandFailure = {
   /** For standard error. */
   readonly lines: readonly string[];
   /** For standard output with `--json`. */
-  readonly json: Record<string, unknown>;
+  readonly error: { readonly reason: string; readonly message: string; readonly [detail: string]: unknown };
 };
 
 /** Undefined for what is no failure of a known kind: a fault of the program. */
@@ -21,7 +21,6 @@ export function commandFailure(cause: unknown): CommandFailure | undefined {
   if (cause instanceof UnreachableError) return plainFailure(exitCode.unreachable, "UNREACHABLE", cause.message);
   if (cause instanceof CallError) return plainFailure(exitCode.unreachable, cause.code, callAdvice(cause));
   // Commander has written its own message by then, except under --json.
-  if (cause instanceof CommanderError && cause.exitCode === 0) return { code: exitCode.done, lines: [], json: {} };
   if (cause instanceof CommanderError) {
     return { ...plainFailure(exitCode.usage, "USAGE", cause.message), lines: [] };
   }
@@ -35,12 +34,12 @@ function refusal(rejection: RejectionError): CommandFailure {
   return {
     code: exitCode.refused,
     lines: [`urna: ${reason}: ${message}`, `  ${advice}`],
-    json: { error: { reason, message, advice, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) } },
+    error: { reason, message, advice, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
   };
 }
 
 function plainFailure(code: ExitCode, reason: string, message: string): CommandFailure {
-  return { code, lines: [`urna: ${message}`], json: { error: { reason, message } } };
+  return { code, lines: [`urna: ${message}`], error: { reason, message } };
 }
 
 /** A call that ended without a word of ours: the network, or somebody else's server. */

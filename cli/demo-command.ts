@@ -21,8 +21,8 @@ export function addDemoCommand(program: Command, context: CommandContext, endWit
     .command("demo")
     .summary("a cluster on this machine, and a real election replayed")
     .description(
-      "Starts shards (Postgres primary and synchronous standby each), routers and tally on this machine; replays every\n" +
-        "ballot of an election; checks that the tally is exactly the file, and that a recount agrees; then stays up.",
+      "Starts shards (Postgres primary and synchronous standby each), routers and tally on this machine; replays " +
+        "every ballot of an election; checks that the tally is exactly the file, and that a recount agrees; then stays up.",
     )
     .option("--ballots <file>", "CSV with county,precinct,party,candidate,votes (default: New Hampshire 2020)")
     .option("--shards <n>", "shards; an existing folder keeps its number", wholeNumber(1, 64))

@@ -22,8 +22,8 @@ export function addElectionCommand(program: Command, context: CommandContext): v
     .command("create <file>")
     .summary("create an election from a definition")
     .description(
-      "Creates an election from FILE: ElectionDefinition as protobuf JSON (- reads standard input), or a CSV with the\n" +
-        "columns county,precinct,party,candidate,votes. The same definition again is no error; another one is.",
+      "Creates an election from FILE: ElectionDefinition as protobuf JSON (- reads standard input), or a CSV with " +
+        "the columns county,precinct,party,candidate,votes. The same definition again is no error; another one is.",
     )
     .action((file: string, options: AdminOptions) => createElection(file, options, context));
   withExamples(withAdminOptions(create), "urna election create town.json", "urna election create results.csv --json");

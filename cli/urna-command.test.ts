@@ -109,6 +109,13 @@ describe("--json", () => {
     const wrong = await runCaptured(["tally", "--json"], folder);
     expect(wrong.code).toBe(exitCode.usage);
     expect(JSON.parse(wrong.stdout)).toMatchObject({ error: { reason: "USAGE" } });
+    const demo = await runCaptured(["demo", "--shards", "none", "--json"], folder);
+    expect(demo.code).toBe(exitCode.usage);
+    expect(JSON.parse(demo.stdout)).toMatchObject({
+      schema_version: 1,
+      ballots: 0,
+      error: expect.stringMatching(/--shards/),
+    });
   });
 });
 

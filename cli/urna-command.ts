@@ -1,5 +1,6 @@
 /** The `urna` command: its parts, and how it ends. */
 import { Command, CommanderError } from "commander";
+import { demoJson } from "#deploy/demo-result.ts";
 import packageFile from "../package.json" with { type: "json" };
 import type { CommandContext } from "./command-context.ts";
 import { withExamples } from "./command-context.ts";
@@ -60,14 +61,17 @@ function urnaProgram(context: CommandContext, endWith: (code: number) => void): 
 
 function endWithFailure(cause: unknown, args: readonly string[], { terminal, signal }: CommandContext): ExitCode {
   if (signal.aborted) return exitCode.interrupted;
+  // Help and version were asked for, and have been printed.
+  if (cause instanceof CommanderError && cause.exitCode === 0) return exitCode.done;
   const failure = commandFailure(cause);
   if (failure === undefined) {
     terminal.note(`urna: a fault of this program: ${cause instanceof Error ? cause.stack : String(cause)}`);
     return exitCode.refused;
   }
   for (const line of failure.lines) terminal.note(line);
-  // A script that asked for JSON gets a JSON answer also when it fails.
-  const asksJson = args.includes("--json") && !(cause instanceof CommanderError && cause.exitCode === 0);
-  if (asksJson) terminal.print(JSON.stringify(failure.json));
+  // A script that asked for JSON gets a JSON answer also when it fails; the demo's has always the same fields.
+  const { error } = failure;
+  if (args.includes("--json"))
+    terminal.print(args[0] === "demo" ? demoJson({ error: error.message }) : JSON.stringify({ error }));
   return failure.code;
 }

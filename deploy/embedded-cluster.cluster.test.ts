@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EmbeddedClusterOptions } from "./embedded-cluster.ts";
 import { EmbeddedCluster } from "./embedded-cluster.ts";
@@ -83,6 +84,21 @@ describe("a folder", () => {
     expect(second.endpoints.routers[0]?.grpc).toBe(before.routers[0]?.grpc);
     expect(second.adminToken()).toBe(token);
     await second.stop();
+  });
+
+  test("whose primary has thrown away the standby's WAL gets a new standby", async () => {
+    const lines: string[] = [];
+    const first = await start();
+    await first.stopProcess("shard-0-standby");
+    const client = new pg.Client(first.ownerUrl(0));
+    await client.connect();
+    await client.query("SELECT pg_drop_replication_slot('shard_0_standby')");
+    await client.end();
+    await first.stop();
+    const second = await start({ log: (line) => lines.push(line) });
+    await second.untilSynchronous(0);
+    await second.stop();
+    expect(lines.some((line) => line.includes("copying it anew"))).toBe(true);
   });
 
   test("with another number of shards is refused", async () => {

@@ -67,29 +67,37 @@ export type RecountStep =
 
 type BallotRow = { readonly region: number; readonly ballot: Buffer; readonly n: string };
 
+/** Runs a piece of reading on a connection that is free. */
+export type Read = <T>(work: (client: pg.Client) => Promise<T>) => Promise<T>;
+
 /**
  * Counts rows of votes, never the batch log (I7), up to a batch that the caller has made sure is durable. Rows never move
- * or change, so counting block range by block range misses none and doubles none.
+ * or change, so counting block range by block range misses none and doubles none. A connection is held for one range at a
+ * time: a caller that takes its progress slowly, or not at all, keeps nobody else from reading.
  */
 export async function* recountVotes(
-  client: pg.Client,
+  read: Read,
   electionNumber: number,
   shape: ElectionShape,
   throughBatch: number,
 ): AsyncGenerator<RecountStep> {
   const table = `urna.votes_${electionNumber}`;
-  const size = await client.query<{ blocks: string }>(
-    `SELECT (pg_relation_size($1::regclass) / current_setting('block_size')::int)::text AS blocks`,
-    [table],
+  const size = await read((client) =>
+    client.query<{ blocks: string }>(
+      `SELECT (pg_relation_size($1::regclass) / current_setting('block_size')::int)::text AS blocks`,
+      [table],
+    ),
   );
   const blocks = Number(size.rows[0]?.blocks ?? 0);
   const totals = new Map<number, bigint>();
   let counted = 0;
   for (let block = 0; block < blocks; block += blocksPerStep) {
-    const { rows } = await client.query<BallotRow>(
-      `SELECT region, ballot, count(*)::text AS n FROM ${table}
-       WHERE ctid >= $1::tid AND ctid < $2::tid AND batch_number <= $3 GROUP BY region, ballot`,
-      [`(${block},0)`, `(${block + blocksPerStep},0)`, throughBatch],
+    const { rows } = await read((client) =>
+      client.query<BallotRow>(
+        `SELECT region, ballot, count(*)::text AS n FROM ${table}
+         WHERE ctid >= $1::tid AND ctid < $2::tid AND batch_number <= $3 GROUP BY region, ballot`,
+        [`(${block},0)`, `(${block + blocksPerStep},0)`, throughBatch],
+      ),
     );
     counted += addBallots(totals, shape, rows);
     yield { kind: "progress", rows: counted };

@@ -1,5 +1,6 @@
 /** A few connections for reads, apart from the writer's. What they see is cut to the durable mark by whoever asks. */
 import type pg from "pg";
+import { RejectionError } from "#proto/rejections.ts";
 import { type PostgresAddress, PostgresSession } from "./postgres-session.ts";
 
 const sessionsMax = 4;
@@ -14,29 +15,30 @@ export class ReaderPool {
     this.#address = address;
   }
 
-  /** Runs the work on a session of its own; waits when all are in use. The signal ends a wait, and the session in use. */
+  /**
+   * Runs the work on a session of its own; waits when all are in use. The signal ends a wait, and the session in use. Throws
+   * RejectionError SHARD_UNAVAILABLE when Postgres cannot be reached, or is lost meanwhile: another try may succeed.
+   */
   async use<T>(work: (client: pg.Client) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    await using lease = await this.lease(signal);
-    return await work(lease.client);
-  }
-
-  async lease(signal?: AbortSignal): Promise<{ readonly client: pg.Client } & AsyncDisposable> {
     while (this.#busy >= sessionsMax) await this.#turn(signal);
     this.#busy += 1;
+    let session: PostgresSession | undefined;
+    const cut = () => session?.destroy();
     try {
       signal?.throwIfAborted();
-      const session = await this.#open();
-      const cut = () => session.destroy();
+      session = await this.#open();
       signal?.addEventListener("abort", cut, { once: true });
       if (signal?.aborted) cut();
-      const release = async () => {
-        signal?.removeEventListener("abort", cut);
-        this.#release(session);
-      };
-      return { client: session.client, [Symbol.asyncDispose]: release };
+      return await work(session.client);
     } catch (error) {
-      this.#release(undefined);
-      throw error;
+      if (session?.lost === false) {
+        session.destroy();
+        throw error;
+      }
+      throw new RejectionError("SHARD_UNAVAILABLE", "the shard's Postgres cannot be read at the moment");
+    } finally {
+      signal?.removeEventListener("abort", cut);
+      this.#release(session);
     }
   }
 

@@ -18,7 +18,7 @@ import type {
 import { keyHashBytes, nullifierBytes } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import { homeSteps } from "./control-steps.ts";
-import { findVote, recountVotes } from "./count-reader.ts";
+import { findVote, type Read, recountVotes } from "./count-reader.ts";
 import { watchCounts } from "./count-stream.ts";
 import type { ElectionEntry, HomeRecord } from "./election-book.ts";
 import { homeSlotSource } from "./home-reader.ts";
@@ -48,7 +48,7 @@ export function shardService(parts: ShardServiceParts): ServiceImplementation<ty
       return endingWith(ended, watchCounts(writer, readers, Number(request.afterBatch), signal));
     },
     recountVotes: (request, call) => recount(node.requireWriter().writer, readers, request, call),
-    findVote: async (request) => await find(node.requireWriter().writer, readers, request),
+    findVote: async (request, call) => await find(node.requireWriter().writer, readers, request, call),
     putElection: async (request) => {
       const { writer } = node.requireWriter();
       return { record: recordOf(await putHome(writer, request), true) };
@@ -93,21 +93,22 @@ async function* recount(
     const reach = writer.feed.durableBatch;
     throw new RejectionError("NOT_FOUND", `batch ${throughBatch} is beyond batch ${reach}, which this shard reaches`);
   }
-  await using lease = await readers.lease(call.signal);
-  for await (const step of recountVotes(lease.client, election.number, election.shape, throughBatch)) {
+  const { signal } = call;
+  const read: Read = (work) => readers.use(work, signal);
+  for await (const step of recountVotes(read, election.number, election.shape, throughBatch)) {
     if (step.kind === "progress") yield { part: { case: "progress", value: BigInt(step.rows) } };
     else yield { part: { case: "counts", value: { electionId: election.id, ...step } } };
   }
 }
 
-async function find(writer: Writer, readers: ReaderPool, request: FindVoteRequest) {
+async function find(writer: Writer, readers: ReaderPool, request: FindVoteRequest, call: CallContext) {
   const { nullifier, keyHash } = request;
   if (nullifier.length !== nullifierBytes || keyHash.length !== keyHashBytes) {
     throw new RejectionError("INVALID_REQUEST", "a nullifier and a key hash have 16 bytes each");
   }
   const { number } = requireElection(writer, request.electionId);
   const { durableBatch } = writer.feed;
-  const leaf = await readers.use((client) => findVote(client, number, nullifier, keyHash, durableBatch));
+  const leaf = await readers.use((client) => findVote(client, number, nullifier, keyHash, durableBatch), call.signal);
   const logOrigin = `${writer.head.deployment}/shard/${writer.head.shardId}`;
   return { found: leaf !== undefined, leafIndex: BigInt(leaf ?? 0), logOrigin };
 }

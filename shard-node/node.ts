@@ -102,7 +102,7 @@ export class ShardNode {
       await writer.run();
     } catch (error) {
       if (!(error instanceof DeposedError)) throw error;
-      log.warn("deposed: this node is a spare now");
+      if (!this.#stopping.signal.aborted) log.warn("deposed: this node is a spare now");
     } finally {
       this.#become({ kind: "spare", because: "" });
       ended.abort();

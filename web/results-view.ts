@@ -26,6 +26,9 @@ const columnsMax = 4;
 /** Those who listen hear a summary at most this often, not every frame. */
 const spokenEveryMs = 20_000;
 
+/** "Ward 2" stands before "Ward 10". */
+const byTitle = new Intl.Collator("en", { numeric: true });
+
 export class ResultsView {
   readonly #definition: ElectionDefinition;
   readonly #contests = new KeyedChildren<ContestResult>(placeFor("contests"), ({ contestId }) => contestId, contestRow);
@@ -92,7 +95,7 @@ export class ResultsView {
     const columns = contest === undefined ? [] : columnsOf(contest, region);
     const optionIds = columns.map(({ optionId }) => optionId);
     const rows = children.map((child) => regionRow(child, contest, optionIds));
-    rows.sort((a, b) => a.title.localeCompare(b.title, "en", { numeric: true }));
+    rows.sort((a, b) => byTitle.compare(a.title, b.title));
     placeFor("contest-choice").hidden = sealed || children.length === 0 || this.#definition.contests.length < 2;
     this.#regions.show({
       caption: contest === undefined ? "Ballots by region" : `${this.#titleOf(contest)} by region`,

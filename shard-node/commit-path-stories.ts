@@ -107,6 +107,21 @@ export function frozenBackendStories(rigOf: RigOf): void {
 }
 
 export function deadWriterStories(rigOf: RigOf): void {
+  test("of two nodes exactly one writes; the other takes no votes (I6)", async () => {
+    const rig = rigOf();
+    const election = await freshElection(rig);
+    const writer = await rig.writer();
+    const spares = rig.nodes.filter((node) => node !== writer);
+    expect(spares).toHaveLength(1);
+    for (const node of spares) {
+      expect(await node.isWriter()).toBe(false);
+      expect(await node.isServing()).toBe(false);
+      const votes = election.fresh(2);
+      expect(outcomesOf(await rig.cast(votes, { node }))).toEqual(all(2, "LOST"));
+      expect(await rig.rowsOf(election, votes)).toEqual([]);
+    }
+  });
+
   test("a writer killed between commit and answer: the spare gives the same vote its original receipt (I1, I2, I3)", async () => {
     const rig = rigOf();
     const election = await freshElection(rig);

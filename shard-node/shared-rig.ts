@@ -1,5 +1,5 @@
 /** For tests: one rig for a file; the independent checker looks at everything that was ever sent through it. */
-import { afterAll, afterEach, beforeAll } from "vitest";
+import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import type { ShardRigOptions } from "#bench/rig-parts.ts";
 import { ShardRig } from "#bench/shard-rig.ts";
 
@@ -44,4 +44,17 @@ export function watched<T>(promise: Promise<T>): { readonly result: Promise<T>; 
   });
   result.catch(() => undefined);
   return { result, isOver: () => over };
+}
+
+/** Votes arrive before an outage, in it and after; everything that was sent is recorded, once. */
+export async function underLoad(rig: ShardRig, electionId: string, outage: () => Promise<void>): Promise<void> {
+  const election = await rig.open(electionId);
+  const storm = rig.storm(election);
+  await storm.more(300);
+  await outage();
+  await storm.more(300);
+  const settled = await storm.stop();
+  for (const { answer } of settled) expect(answer.outcome).toMatch(/^(RECORDED|REPEAT)$/);
+  const votes = settled.map(({ vote }) => vote);
+  expect(await rig.rowsOf(election, votes)).toHaveLength(settled.length);
 }

@@ -1,9 +1,9 @@
-/** One shard whose standby, or whose settings about it, fail: nothing is acknowledged that is not on both machines (I1). */
+/** One shard whose Postgres, or whose settings, fail: nothing is acknowledged that is not on both machines (I1). */
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { RigElection } from "#bench/rig-election.ts";
 import type { ShardRig } from "#bench/shard-rig.ts";
-import { all, outcomesOf, sharedRig, watched } from "./shared-rig.ts";
+import { all, outcomesOf, sharedRig, underLoad, watched } from "./shared-rig.ts";
 
 const rigOf = sharedRig();
 let election: RigElection | undefined;
@@ -110,5 +110,26 @@ test("a receiver of WAL under a foreign name is no standby, although Postgres ta
       await rename("RESET primary_conninfo");
       await rig.alterSystem("synchronous_standby_names", undefined);
     },
+  });
+});
+
+test("the primary's postmaster killed under load and started again: nothing acknowledged is lost, nothing doubled (I1, I2, I4)", async () => {
+  const rig = rigOf();
+  const before = await rig.head();
+  await underLoad(rig, "postmaster-killed", async () => {
+    await rig.primary.log.mark();
+    await rig.primary.kill();
+    await rig.primary.start();
+    expect(await rig.primary.log.has(/database system was not properly shut down/)).toBe(true);
+  });
+  expect((await rig.head()).epoch).toBeGreaterThan(before.epoch);
+});
+
+test("one backend killed -9 under load: Postgres recovers from the crash, nothing is lost or doubled (I1, I2, I4)", async () => {
+  const rig = rigOf();
+  await underLoad(rig, "backend-killed", async () => {
+    await rig.primary.log.mark();
+    process.kill(await rig.untilBackend("backend_xid IS NOT NULL OR wait_event = 'SyncRep'"), "SIGKILL");
+    await rig.primary.log.until(/all server processes terminated; reinitializing/);
   });
 });

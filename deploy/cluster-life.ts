@@ -14,17 +14,19 @@ const hopelessEnds = 5;
 const logLinesShown = 8;
 
 /** Postgres pairs, migrations, then all services at once: they find one another. */
-export async function bringUp(parts: ClusterParts): Promise<void> {
+export async function bringUp(parts: ClusterParts, signal?: AbortSignal): Promise<void> {
   const { plan, folder, log, pairs } = parts;
   replaceJsonFile(folder.paths.directoryFile, plan.directory());
   log(`starting Postgres: ${pairs.length} × primary and synchronous standby`);
   await all(
     pairs.map(async (supervised, shardId) => {
       await startPair(supervised);
+      signal?.throwIfAborted();
       await migrateShard(plan.migration(shardId));
       log(`shard ${shardId}: the standby streams and is synchronous`);
     }),
   );
+  signal?.throwIfAborted();
   log(`starting ${parts.shardNodes.length} shard nodes, the tally and ${parts.routers.length} routers`);
   await all([...parts.shardNodes, parts.tally, ...parts.routers].map((supervisor) => supervisor.start()));
 }
@@ -39,12 +41,13 @@ export async function takeDown(parts: ClusterParts): Promise<void> {
 }
 
 /** Resolves when every router, the tally and one node of each shard say that they serve. */
-export async function untilServing(parts: ClusterParts, limitMs = servingLimitMs): Promise<void> {
-  const edges = [parts.tally, ...parts.routers].map((edge) => untilOneServes(parts, [edge], "", limitMs));
+export async function untilServing(parts: ClusterParts, limitMs = servingLimitMs, signal?: AbortSignal): Promise<void> {
+  const until = { limitMs, signal };
+  const edges = [parts.tally, ...parts.routers].map((edge) => untilOneServes(parts, [edge], "", until));
   const shards = parts.pairs.map((_, shardId) => {
     const names = parts.plan.nodeNames(shardId);
     const nodes = parts.shardNodes.filter(({ name }) => names.includes(name));
-    return untilOneServes(parts, nodes, "urna.v1.ShardService", limitMs);
+    return untilOneServes(parts, nodes, "urna.v1.ShardService", until);
   });
   await all([...edges, ...shards]);
 }
@@ -53,16 +56,18 @@ async function untilOneServes(
   { plan }: ClusterParts,
   nodes: readonly Supervisor[],
   service: string,
-  limitMs: number,
+  { limitMs, signal }: { readonly limitMs: number; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const what = `${nodes.map(({ name }) => name).join(" or ")} to serve`;
   const ask = async () => {
+    signal?.throwIfAborted();
     const answers = await Promise.all(nodes.map(({ name }) => isServing(plan.ports.address(`${name}.grpc`), service)));
     if (answers.includes(true)) return true;
     if (nodes.every(({ quickEnds }) => quickEnds >= hopelessEnds)) throw new Error(`${what}: they end at every start`);
     return undefined;
   };
   await waitFor(what, limitMs, ask, servingPollMs).catch(async (error: unknown) => {
+    signal?.throwIfAborted();
     const logs = await Promise.all(nodes.map(({ process }) => lastLines(process.logFile)));
     throw new Error(`${error instanceof Error ? error.message : error}\n${logs.join("\n")}`);
   });

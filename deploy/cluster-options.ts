@@ -30,6 +30,8 @@ export type EmbeddedClusterOptions = {
    * shard node → primary and standby → primary.
    */
   readonly reroute?: (hop: Hop) => Promise<string>;
+  /** Gives up the start; a cluster that is up does not listen to it. */
+  readonly signal?: AbortSignal;
   /** Progress, and what the supervisors do. */
   readonly log?: (line: string) => void;
 };

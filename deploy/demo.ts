@@ -116,10 +116,11 @@ class Demo {
     const { shards, routers, portBase } = this.#options;
     const dir = resolve(this.#options.dir ?? folderDefault);
     const started = performance.now();
+    const signal = this.#signal;
     const webRoot = runPaths(dir).web;
     await buildWeb(webRoot);
     const log = (line: string) => this.#screen.line(line);
-    this.#cluster = await EmbeddedCluster.start({ dir, shards, routers, portBase, webRoot, log });
+    this.#cluster = await EmbeddedCluster.start({ dir, shards, routers, portBase, webRoot, log, signal });
     this.#screen.line(`everything serves after ${((performance.now() - started) / 1_000).toFixed(1)} s`);
     this.#screen.line(`results page: ${this.#cluster.endpoints.web}`);
     return this.#cluster;

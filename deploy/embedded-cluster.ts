@@ -47,8 +47,8 @@ export class EmbeddedCluster {
     let parts: ClusterParts | undefined;
     try {
       parts = await ClusterParts.make(options, folder, postgresUser);
-      await bringUp(parts);
-      await untilServing(parts);
+      await bringUp(parts, options.signal);
+      await untilServing(parts, undefined, options.signal);
       return new EmbeddedCluster(parts);
     } catch (error) {
       if (parts !== undefined) await takeDown(parts);

@@ -70,13 +70,15 @@ async function* castVotes(
   const stream = new StreamCall(parts, parts.streamVotesMax);
   const endsAtMs = call.deadlineMs === undefined ? Infinity : performance.now() + answerWithinMs(call.deadlineMs);
   const reading = readVotes(parts, stream, requests, endsAtMs);
+  // Heard from the start: a caller that leaves fails the reading while its votes are still unsettled, and a rejection that
+  // nobody listens to ends the process.
+  reading.catch(() => {});
   try {
     yield* stream.answers();
     await reading;
   } finally {
     // The caller may have left: votes that it sent go their way all the same, wholly in or wholly out.
     stream.end();
-    reading.catch(() => {});
   }
 }
 

@@ -11,7 +11,8 @@ import {
 } from "#proto/generated/urna/v1/election_pb.js";
 import type { VoteSchema } from "#proto/generated/urna/v1/vote_pb.js";
 
-export type VoteInit = MessageInitShape<typeof VoteSchema>;
+/** The fields of a vote, each of them optional. */
+export type VoteInit = Exclude<MessageInitShape<typeof VoteSchema>, { $typeName: string }>;
 
 export const town = "town";
 /** Keyed by ballot, and sealed. */

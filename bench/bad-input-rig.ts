@@ -1,5 +1,6 @@
 /** One small running cluster with elections in every state, the ways of casting into it, and its rows counted behind its back. */
-import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
+import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
+import { create, fromJson, toBinary, toJsonString } from "@bufbuild/protobuf";
 import pg from "pg";
 import type { VoteInit } from "#bench/bad-input-elections.ts";
 import { closed, definitionOf, sealed, timed, town, unopened } from "#bench/bad-input-elections.ts";
@@ -27,15 +28,19 @@ const tallyLimitMs = 10_000;
 const openForMs = 3_000;
 
 /** A request that casts one vote: protobuf, and the same in JSON. */
-export const castVoteRequest = (vote: VoteInit) => ({
-  bytes: Buffer.from(toBinary(CastVoteRequestSchema, create(CastVoteRequestSchema, { vote }))),
-  json: toJsonString(CastVoteRequestSchema, create(CastVoteRequestSchema, { vote })),
-});
+export function castVoteRequest(vote: VoteInit) {
+  const request = create(CastVoteRequestSchema, { vote });
+  return { bytes: toBinary(CastVoteRequestSchema, request), json: toJsonString(CastVoteRequestSchema, request) };
+}
 
-export const castVoteBatchRequest = (votes: VoteInit[]) => ({
-  bytes: Buffer.from(toBinary(CastVoteBatchRequestSchema, create(CastVoteBatchRequestSchema, { votes }))),
-  json: toJsonString(CastVoteBatchRequestSchema, create(CastVoteBatchRequestSchema, { votes })),
-});
+/** The same for many votes. */
+export function castVoteBatchRequest(votes: VoteInit[]) {
+  const request = create(CastVoteBatchRequestSchema, { votes });
+  return {
+    bytes: toBinary(CastVoteBatchRequestSchema, request),
+    json: toJsonString(CastVoteBatchRequestSchema, request),
+  };
+}
 
 export class BadInputRig {
   readonly cluster: EmbeddedCluster;
@@ -102,6 +107,20 @@ export class BadInputRig {
 
   postJson(method: string, json: string, headers: Readonly<Record<string, string>> = {}): Promise<RawAnswer> {
     return postConnect(this.connectUrl, method, json, headers);
+  }
+
+  /** The same question over gRPC and over Connect JSON, of unary calls and of streams from the server. */
+  async ask(method: DescMethod, request: JsonValue, headers: Readonly<Record<string, string>> = {}) {
+    const path = `${method.parent.name}/${method.name}`;
+    const body = framed(toBinary(method.input, fromJson(method.input, request)));
+    const json = JSON.stringify(request);
+    const isUnary = method.methodKind === "unary";
+    const type = isUnary ? {} : { "content-type": "application/connect+json" };
+    const text = isUnary ? json : framed(Buffer.from(json));
+    return await Promise.all([
+      this.grpc.call(path, body, headers),
+      postConnect(this.connectUrl, path, text, { ...type, ...headers }),
+    ]);
   }
 
   async castBatch(votes: VoteInit[]): Promise<readonly Outcome[]> {

@@ -1,6 +1,9 @@
 /** Connect by plain HTTP, as `curl` and a web page would send it. */
 import type { RawAnswer } from "#bench/raw-answer.ts";
 import { errorInfoOf } from "#bench/raw-answer.ts";
+import { framesOf } from "#bench/raw-grpc.ts";
+
+const endOfStreamFlag = 2;
 
 /** Of an error's JSON, what is read here. */
 type ErrorJson = {
@@ -8,7 +11,10 @@ type ErrorJson = {
   readonly details?: readonly { readonly type: string; readonly value: string }[];
 };
 
-/** `method` is "VoteService/CastVote" of the service at `url`. The body is JSON unless the headers say otherwise. */
+/**
+ * `method` is "VoteService/CastVote" of the service at `url`. The body is JSON unless the headers say otherwise. Answers of
+ * streams are read to their end.
+ */
 export async function postConnect(
   url: string,
   method: string,
@@ -23,21 +29,26 @@ export async function postConnect(
     ...(signal === undefined ? {} : { signal }),
   });
   const bytes = await response.bytes();
-  if (response.ok)
+  const isStream = response.headers.get("content-type")?.startsWith("application/connect+") === true;
+  const error = isStream ? endOfStream(bytes).error : jsonOf(bytes);
+  if (response.ok && (!isStream || error === undefined)) {
     return { http: response.status, code: "OK", reason: undefined, domain: undefined, messages: [bytes] };
-  const { code, details = [] } = jsonOf(bytes);
-  return {
-    http: response.status,
-    code: code?.toUpperCase(),
-    ...errorInfoOf(details.map(({ type, value }) => ({ type, value: Buffer.from(value, "base64") }))),
-    messages: [],
-  };
+  }
+  const details = error?.details?.map(({ type, value }) => ({ type, value: Buffer.from(value, "base64") })) ?? [];
+  return { http: response.status, code: error?.code?.toUpperCase(), ...errorInfoOf(details), messages: [] };
 }
 
-function jsonOf(bytes: Uint8Array): ErrorJson {
+/** The last frame of a stream says how it ended. */
+function endOfStream(bytes: Uint8Array): { readonly error?: ErrorJson } {
+  const [last] = framesOf(Buffer.from(bytes)).slice(-1);
+  if (last?.flags !== endOfStreamFlag) throw new Error("a stream of Connect ended without its end");
+  return JSON.parse(last.message.toString("utf8")) as { error?: ErrorJson };
+}
+
+function jsonOf(bytes: Uint8Array): ErrorJson | undefined {
   try {
     return JSON.parse(Buffer.from(bytes).toString("utf8")) as ErrorJson;
   } catch {
-    return {};
+    return undefined;
   }
 }

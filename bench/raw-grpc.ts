@@ -10,9 +10,11 @@ import { StatusSchema } from "#proto/generated/google/rpc/status_pb.js";
 type Headers = Readonly<Record<string, string>>;
 
 const headBytes = 5;
+/** A session of node:http2 that has more than this waiting to be sent resets its own streams; the default is 10 MB. */
+const sessionMemoryMb = 256;
 
 /** A message as gRPC puts it on the wire. Its head may lie about what follows. */
-export function framed(message: Uint8Array, { compressed = false, declaredBytes = message.length } = {}): Buffer {
+export function framed(message: Uint8Array, { compressed = false, declaredBytes = message.length } = {}) {
   const head = Buffer.alloc(headBytes);
   head.writeUInt8(compressed ? 1 : 0, 0);
   head.writeUInt32BE(declaredBytes, 1);
@@ -61,7 +63,7 @@ export class RawGrpc {
 
   #connected(): ClientHttp2Session {
     if (this.#session === undefined || this.#session.closed || this.#session.destroyed) {
-      this.#session = connect(`http://${this.#address}`);
+      this.#session = connect(`http://${this.#address}`, { maxSessionMemory: sessionMemoryMb });
       this.#session.on("error", () => {});
     }
     return this.#session;
@@ -77,16 +79,17 @@ function answerOf(headers: IncomingHttpHeaders, data: Buffer): RawAnswer {
     http: Number(headers[":status"] ?? 0),
     code: grpcStatus === undefined ? undefined : codes[Number(grpcStatus)],
     ...errorInfoOf(found),
-    messages: messagesOf(data),
+    messages: framesOf(data).map(({ message }) => message),
   };
 }
 
-function messagesOf(data: Buffer): Buffer[] {
-  const messages: Buffer[] = [];
+/** The frames of a body of gRPC or of a stream of Connect. */
+export function framesOf(data: Buffer): { readonly flags: number; readonly message: Buffer }[] {
+  const frames: { flags: number; message: Buffer }[] = [];
   for (let at = 0; at + headBytes <= data.length; ) {
     const end = at + headBytes + data.readUInt32BE(at + 1);
-    messages.push(data.subarray(at + headBytes, end));
+    frames.push({ flags: data.readUInt8(at), message: data.subarray(at + headBytes, end) });
     at = end;
   }
-  return messages;
+  return frames;
 }

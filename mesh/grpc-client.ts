@@ -2,6 +2,7 @@
  * Clients on grpc-js, typed by protobuf-es descriptors. A failure is a RejectionError when the server sent one of our
  * rejections, else a CallError. Every client has its own connection.
  */
+import type { Readable } from "node:stream";
 import type {
   DescMethod,
   DescMethodBiDiStreaming,
@@ -75,6 +76,7 @@ function unaryClient(channel: GrpcClient, method: DescMethod) {
   const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
   return (request: unknown, options: CallOptions = {}) =>
     new Promise<unknown>((resolve, reject) => {
+      // Throws, and so rejects, when the client has been closed.
       const call = channel.makeUnaryRequest(
         path,
         requestSerialize,
@@ -95,46 +97,74 @@ function unaryClient(channel: GrpcClient, method: DescMethod) {
 function serverStreamClient(channel: GrpcClient, method: DescMethod) {
   const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
   return (request: unknown, options: CallOptions = {}): AsyncIterable<unknown> => {
-    const call = channel.makeServerStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      request,
-      metadataOf(options),
-      deadlineOf(options),
+    const call = opened(() =>
+      channel.makeServerStreamRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadataOf(options),
+        deadlineOf(options),
+      ),
     );
-    const reader = new MessageReader<unknown>(call, failureOf);
-    call.once(
-      "status",
-      cancelOn(options.signal, () => call.cancel()),
-    );
-    return readThenCancel(reader, () => call.cancel());
+    return call === undefined ? closedResponses() : responsesOf(call, options);
   };
 }
 
 function bidiClient(channel: GrpcClient, method: DescMethod) {
   const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
   return (options: CallOptions = {}): BidiCall<unknown, unknown> => {
-    const call = channel.makeBidiStreamRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      metadataOf(options),
-      deadlineOf(options),
+    const call = opened(() =>
+      channel.makeBidiStreamRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        metadataOf(options),
+        deadlineOf(options),
+      ),
     );
-    const reader = new MessageReader<unknown>(call, failureOf);
-    call.once(
-      "status",
-      cancelOn(options.signal, () => call.cancel()),
-    );
+    if (call === undefined) return closedCall;
     return {
       send: (message) => call.write(message),
       drained: () => drainedOf(call),
       end: () => call.end(),
       cancel: () => call.cancel(),
-      responses: readThenCancel(reader, () => call.cancel()),
+      responses: responsesOf(call, options),
     };
   };
+}
+
+/** Undefined when the client has been closed: grpc-js throws then, where callers expect a call that fails. */
+function opened<T>(open: () => T): T | undefined {
+  try {
+    return open();
+  } catch {
+    return undefined;
+  }
+}
+
+const closedCall: BidiCall<unknown, unknown> = {
+  send: () => true,
+  drained: () => Promise.resolve(),
+  end: () => {},
+  cancel: () => {},
+  get responses() {
+    return closedResponses();
+  },
+};
+
+// biome-ignore lint/correctness/useYield: it fails before its first message.
+async function* closedResponses(): AsyncGenerator<never, undefined> {
+  throw new CallError("UNAVAILABLE", "the client is closed");
+}
+
+function responsesOf(call: Readable & { cancel(): void }, { signal }: CallOptions): AsyncGenerator<unknown, undefined> {
+  const reader = new MessageReader<unknown>(call, failureOf);
+  call.once(
+    "status",
+    cancelOn(signal, () => call.cancel()),
+  );
+  return readThenCancel(reader, () => call.cancel());
 }
 
 /** Cancels the call when its reader leaves early. */

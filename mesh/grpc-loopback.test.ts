@@ -143,6 +143,16 @@ test("a server that is away is a CallError UNAVAILABLE", async () => {
   expect(failure).toMatchObject({ code: "UNAVAILABLE" });
 });
 
+test("calls of a client that is closed fail; none throws where nobody looks", async () => {
+  const { client } = await start();
+  client.close();
+  await expect(client.castVote({})).rejects.toThrow();
+  const call = client.castVotes();
+  call.send({ sequence: 1n });
+  call.end();
+  await expect(call.responses[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+});
+
 const refusals: ServiceImplementation<typeof TallyService> = {
   getTally: () => Promise.reject(new RejectionError("NOT_FOUND")),
   getTallyTable: refuse,

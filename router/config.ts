@@ -20,6 +20,8 @@ export type RouterConfig = {
   readonly allowedOrigins: readonly string[];
   /** Folder of the built page. */
   readonly webRoot: string | undefined;
+  /** Votes from their arrival to their outcome; beyond them callers are told OVERLOADED (I9). */
+  readonly waitingVotesMax: number;
   readonly adminToken: string;
   /** Wraps election keys; routers alone have it. */
   readonly routerKey: Buffer;
@@ -37,6 +39,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     metricsListen: formatHostPort(reader.hostPort("URNA_METRICS_LISTEN")),
     allowedOrigins: reader.list("URNA_ALLOWED_ORIGINS"),
     webRoot: reader.optional("URNA_WEB_ROOT"),
+    waitingVotesMax: reader.integer("URNA_WAITING_VOTES_MAX", {
+      min: batchRequestVotesMax,
+      max: 1_000_000,
+      fallback: admissionLimits.votesMax,
+    }),
     adminToken: readAdminToken(reader),
     routerKey: readRouterKey(reader),
   };
@@ -69,7 +76,7 @@ function readFile(variable: string, path: string): Buffer {
   }
 }
 
-/** Votes in the router, from their arrival to their outcome. At about a kilobyte each they stay within 64 MB. */
+/** Votes in the router, unless its environment says otherwise. At about a kilobyte each they stay within 64 MB. */
 export const admissionLimits: AdmissionLimits = { votesMax: 60_000, bytesMax: 64 * 1024 * 1024 };
 
 export const linkLimits: LinkLimits = { outstandingFramesMax: 16, outstandingVotesMax: 20_000, patienceMs: 1_000 };

@@ -126,6 +126,7 @@ export async function openHarness(directory: HandDirectory, limits: RouterOption
     connectListen: "127.0.0.1:0",
     metricsListen: "127.0.0.1:0",
     allowedOrigins: [],
+    waitingVotesMax: admissionLimits.votesMax,
     webRoot: undefined,
     adminToken,
     routerKey: randomBytes(32),

@@ -55,12 +55,17 @@ export type RouterOptions = {
   readonly limits?: Partial<AdmissionLimits & LinkLimits & { readonly drainSettleMs: number }>;
 };
 
+/** One stream must not fill a router. */
+function streamVotesMaxOf({ waitingVotesMax }: RouterConfig): number {
+  return Math.min(streamVotesMax, waitingVotesMax - 1);
+}
+
 export async function openRouter({ config, directory, log, limits }: RouterOptions): Promise<Router> {
   const registry = createMetrics();
   const metrics = new RouterMetrics(registry);
   const gate = new Gate();
   const routerKey = createSecretKey(config.routerKey);
-  const admission = new Admission({ ...admissionLimits, ...limits });
+  const admission = new Admission({ ...admissionLimits, votesMax: config.waitingVotesMax, ...limits });
   const cache = new ElectionCache((electionId) => readHome(links, electionId, lookUpLimitMs), routerKey);
   const casting = new Casting({ cache, admission, log });
   let tellHealth = () => {};
@@ -77,7 +82,10 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
   const relay = new TallyRelay(directory);
   const { demandOpen } = gate;
   const bindings = [
-    bind(VoteService, voteService({ casting, metrics, cache, links, streamVotesMax, demandOpen })),
+    bind(
+      VoteService,
+      voteService({ casting, metrics, cache, links, demandOpen, streamVotesMax: streamVotesMaxOf(config) }),
+    ),
     bind(
       ElectionService,
       electionService({ links, cache, routerKey, demandOpen, adminToken: new AdminToken(config.adminToken) }),

@@ -111,15 +111,25 @@ async function findReceipt({ cache, links }: VoteServiceParts, request: GetRecei
     const range = `${idempotencyKeyBytesMin} to ${idempotencyKeyBytesMax}`;
     throw new RejectionError("INVALID_REQUEST", `idempotency_key must have ${range} bytes, those of the vote`);
   }
-  const election = await cache.get(electionId);
+  const endsAtMs = performance.now() + withinMs;
+  const election = await inTime(cache.get(electionId), withinMs);
   const identity = Buffer.alloc(identityBytes);
   election.nullifiers.writeIdentity(identity, checkVoterId(election.shape, request), idempotencyKey);
   const nullifier = identity.subarray(0, nullifierBytes);
   const keyHash = identity.subarray(nullifierBytes, nullifierBytes + keyHashBytes);
   const { found, leafIndex, logOrigin } = await links
     .nodesFor(nullifier)
-    .ask(withinMs, (shard, deadlineMs) => shard.findVote({ electionId, nullifier, keyHash }, { deadlineMs }));
+    .ask(endsAtMs - performance.now(), (shard, deadlineMs) =>
+      shard.findVote({ electionId, nullifier, keyHash }, { deadlineMs }),
+    );
   if (!found) throw new RejectionError("NOT_FOUND", "no vote was recorded with this idempotency key");
   const receiptId = formatReceiptId({ shardId: shardOfLog(logOrigin), leafIndex });
   return create(ReceiptSchema, { receiptId, electionId, logOrigin, leafIndex });
+}
+
+/** The election's home may take longer than the caller waits. */
+async function inTime<T>(work: Promise<T>, withinMs: number): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new RejectionError("SHARD_UNAVAILABLE")), withinMs);
+  return await Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }

@@ -20,8 +20,10 @@ import type { RigPostgres } from "#bench/rig-postgres.ts";
 import type { Held, HoldPoint, TcpProxy } from "#bench/tcp-proxy.ts";
 import { type SentVote, VoteLedger } from "#bench/vote-ledger.ts";
 import { waitFor } from "#deploy/wait-for.ts";
+import type { ElectionDefinition, ElectionOnShard } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import { frameVotesMax } from "#proto/limits.ts";
+import { RejectionError } from "#proto/rejections.ts";
 
 export type CastOptions = {
   /** Default 30 s. */
@@ -92,20 +94,30 @@ export class ShardRig implements AsyncDisposable {
   async open(id: string, schedule: { readonly closesAtMs?: number } = {}): Promise<RigElection> {
     const election = new RigElection(id, this.#parts.routerKey, schedule);
     this.#elections.set(id, election);
-    const { client } = await this.writer();
     const { definition, wrappedKey } = election;
-    await client.putElection({ electionId: id, definition, wrappedKey, requestedBy: "rig" });
-    await client.putElection({ electionId: id, wantedState: ElectionState.OPEN, requestedBy: "rig" });
-    await client.reconcileElection({ electionId: id });
+    await this.#change(id, { definition, wrappedKey });
+    await this.#change(id, { wantedState: ElectionState.OPEN });
     return election;
   }
 
   /** Answers the close batch. */
   async close({ id }: RigElection): Promise<number> {
-    const { client } = await this.writer();
-    await client.putElection({ electionId: id, wantedState: ElectionState.CLOSED, requestedBy: "rig" });
-    const { election } = await client.reconcileElection({ electionId: id });
+    const election = await this.#change(id, { wantedState: ElectionState.CLOSED });
     return Number(election?.closeBatch);
+  }
+
+  /** Changes an election at its home and on the shard; tried again where the writer changes meanwhile, as a router does. */
+  async #change(electionId: string, change: ElectionWish): Promise<ElectionOnShard | undefined> {
+    return await waitFor(`a change of ${electionId}`, limitMs, async () => {
+      const { client } = await this.writer();
+      try {
+        await client.putElection({ electionId, requestedBy: "rig", ...change });
+        return (await client.reconcileElection({ electionId })).election;
+      } catch (error) {
+        if (error instanceof RejectionError && !error.retryable) throw error;
+        return undefined;
+      }
+    });
   }
 
   /** Sends each vote once; one answer a vote, in order. All votes are of one election. */
@@ -316,6 +328,10 @@ export class ShardRig implements AsyncDisposable {
     if (findings.length > 0) throw new Error(`the checker found:\n${findings.join("\n")}`);
   }
 }
+
+type ElectionWish =
+  | { readonly definition: ElectionDefinition; readonly wrappedKey: Uint8Array }
+  | { readonly wantedState: ElectionState };
 
 export type SettledVote = { readonly vote: SentVote; readonly answer: Answer };
 

@@ -44,18 +44,8 @@ test("with its standby stopped a shard acknowledges nothing; when it is back all
   });
 });
 
-test("with its standby killed a shard acknowledges nothing; when it is back all waiting votes are settled (I1, I4)", async () => {
-  const rig = rigOf();
-  await holdsBack(rig, {
-    breaks: () => rig.standby.kill(),
-    because: /standby/,
-    heals: () => rig.standby.start(),
-  });
-});
-
 const settings: readonly { setting: string; value: string; because: RegExp }[] = [
   { setting: "synchronous_commit", value: "local", because: /synchronous_commit is local/ },
-  { setting: "synchronous_commit", value: "remote_write", because: /synchronous_commit is remote_write/ },
   { setting: "synchronous_standby_names", value: "", because: /synchronous_standby_names is empty/ },
   { setting: "full_page_writes", value: "off", because: /full_page_writes is off/ },
   { setting: "fsync", value: "off", because: /fsync is off/ },

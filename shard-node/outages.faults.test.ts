@@ -1,7 +1,6 @@
 /** The outages of one shard that take long: a standby that freezes, a cable that is out, a backend that sleeps. */
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, onTestFailed, test } from "vitest";
-import type { SettledVote, ShardRig } from "#bench/shard-rig.ts";
 import { all, outcomesOf, sharedRig, underLoad, watched } from "./shared-rig.ts";
 
 const rigOf = sharedRig({ nodes: 2 });
@@ -55,7 +54,9 @@ test("a backend frozen with COMMIT unread and the head locked: nobody writes pas
   const held = await holding;
   const backend = await rig.untilBackend(`pid = ${held.backendPid} AND state = 'idle in transaction'`);
   process.kill(backend, "SIGSTOP");
-  onTestFailed(() => process.kill(backend, "SIGCONT"));
+  onTestFailed(() => {
+    process.kill(backend, "SIGCONT");
+  });
   held.release();
   await rig.primary.log.mark();
   // Its lock stops every takeover; the one who waits asks it to end, and it cannot hear.

@@ -10,6 +10,7 @@ import { ContestKind, ElectionDefinitionSchema, KeyKind } from "#proto/generated
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import { evenSlotRanges } from "#proto/slots.ts";
+import { admissionLimits } from "./config.ts";
 import type { Router, RouterOptions } from "./router.ts";
 import { openRouter } from "./router.ts";
 import type { Homes } from "./scripted-shard.ts";

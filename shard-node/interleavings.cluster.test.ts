@@ -14,6 +14,6 @@ test("under any interleaving of votes, repeats, conflicts and faults the first r
     fc.asyncProperty(interleavings(faults, 12), async (steps) => {
       await Interleaving.run(rigOf(), `interleaving-${++run}`, steps);
     }),
-    { numRuns: 8, endOnFailure: true, interruptAfterTimeLimit: 40_000 },
+    { numRuns: 8, endOnFailure: true, interruptAfterTimeLimit: 25_000 },
   );
-});
+}, 120_000);

@@ -98,14 +98,23 @@ export class Interleaving {
     }
   }
 
-  /** New voters: each vote is recorded, or found again where an answer was lost on the way. */
+  /** New voters: each vote is recorded; only one whose answer was lost on the way may find itself. */
   async #record(votes: readonly SentVote[]): Promise<void> {
     const answers = await this.#rig.settle(votes);
-    for (const [i, vote] of votes.entries()) {
-      const { outcome, leaf, batch } = answers[i] as Answer;
-      expect(outcome).toMatch(/^(RECORDED|REPEAT)$/);
-      this.#stands.push({ vote, leaf, batch });
-    }
+    for (const [i, vote] of votes.entries()) await this.#stand(vote, answers[i] as Answer);
+  }
+
+  async #stand(vote: SentVote, { outcome, leaf, batch }: Answer): Promise<void> {
+    const itself = vote.idempotencyKey.length > 0 ? "REPEAT" : "ALREADY_VOTED";
+    expect(["RECORDED", this.#wasLost(vote) ? itself : "RECORDED"]).toContain(outcome);
+    const place = outcome === "ALREADY_VOTED" ? await this.#rig.rowsOf(this.#election, [vote]) : [{ leaf, batch }];
+    expect(place).toHaveLength(1);
+    for (const found of place) this.#stands.push({ vote, ...found });
+  }
+
+  /** Whether a sending of this vote had no answer, or UNKNOWN. */
+  #wasLost(vote: SentVote): boolean {
+    return this.#rig.ledger.entries.some((entry) => entry.vote === vote && entry.outcome.kind === "unknown");
   }
 
   async #repeat(which: number): Promise<void> {
@@ -141,14 +150,9 @@ export class Interleaving {
       one.selections[0]?.optionIds[0] === "cid" ? "ada" : "cid",
     );
     const [[first], [second]] = await Promise.all([this.#rig.settle([one]), this.#rig.settle([other])]);
-    const answers = [
-      { vote: one, ...(first as Answer) },
-      { vote: other, ...(second as Answer) },
-    ];
-    expect(answers.map(({ outcome }) => outcome).sort()).toEqual(["ALREADY_VOTED", "RECORDED"]);
-    for (const { outcome, vote, leaf, batch } of answers) {
-      if (outcome === "RECORDED") this.#stands.push({ vote, leaf, batch });
-    }
+    const [winner, loser] = first?.outcome === "ALREADY_VOTED" ? [second, first] : [first, second];
+    expect(loser?.outcome).toBe("ALREADY_VOTED");
+    await this.#stand(winner === first ? one : other, winner as Answer);
   }
 
   /** The rows of the election are the model's, leaf by leaf; then the checker reads everything once more. */

@@ -56,6 +56,14 @@ test("memory keeps the newest batches and no more than that (I9)", () => {
   expect(feed.after(4_000)).toBeUndefined();
 });
 
+test("batches with many counts take the place of many batches (I9)", () => {
+  const feed = new CountFeed(0, 0);
+  for (let number = 1; number <= 200; number++) feed.publish(batch(number, 20_000));
+  expect(feed.after(200)).toEqual([]);
+  expect(feed.after(199)).toHaveLength(1);
+  expect(feed.after(170)).toBeUndefined();
+});
+
 test("it says how much was published, so that running totals are stored in time", () => {
   const feed = feedOf(0, 2);
   feed.publish(batch(3, 40));

@@ -15,11 +15,13 @@ export type FeedBatch = {
   readonly changes: readonly FeedChange[];
 };
 
-/** Batches kept in memory; a reader that is further behind is served from the batch log. */
+/** Batches, and count deltas in them, kept in memory (I9); a reader that is further behind is served from the batch log. */
 const recentMax = 512;
+const recentDeltasMax = 500_000;
 
 export class CountFeed {
   #recent: FeedBatch[] = [];
+  #recentDeltas = 0;
   #durableBatch: number;
   #stampMs: number;
   #deltasPublished = 0;
@@ -49,11 +51,17 @@ export class CountFeed {
       throw new Error(`batch ${batch.number} was published after batch ${this.#durableBatch} (I5)`);
     }
     this.#recent.push(batch);
-    if (this.#recent.length > recentMax) this.#recent = this.#recent.slice(-recentMax / 2);
+    this.#recentDeltas += batch.deltas.n.length;
+    if (this.#recent.length > recentMax || this.#recentDeltas > recentDeltasMax) this.#forgetOlderHalf();
     this.#durableBatch = batch.number;
     this.#stampMs = batch.stampMs;
     this.#deltasPublished += batch.deltas.n.length;
     for (const wake of [...this.#waiting]) wake();
+  }
+
+  #forgetOlderHalf(): void {
+    this.#recent = this.#recent.slice(Math.ceil(this.#recent.length / 2));
+    this.#recentDeltas = this.#recent.reduce((sum, { deltas }) => sum + deltas.n.length, 0);
   }
 
   /** The batches after this one, all of them, or undefined when memory does not reach so far back. */

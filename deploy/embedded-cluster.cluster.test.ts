@@ -11,6 +11,7 @@ import type { Endpoints } from "./endpoints.ts";
 import { isServing } from "./health-probe.ts";
 import { ownNode } from "./own-node.ts";
 import { isAlive } from "./process-identity.ts";
+import { readLock } from "./run-lock.ts";
 import { waitFor } from "./wait-for.ts";
 
 const small = { shards: 1, routers: 1, spares: 0, portBase: 0, sharedBuffersMb: 64 } as const;
@@ -55,6 +56,15 @@ describe("a cluster that runs", () => {
       expect(lines.some((line) => line.startsWith(`${name} ended (SIGKILL)`))).toBe(true);
     },
   );
+
+  test("its reaper is replaced when it is killed", async () => {
+    const former = readLock(cluster.paths.lockFile)?.reaper?.pid ?? 0;
+    process.kill(former, "SIGKILL");
+    await waitFor("another reaper", 10_000, () => {
+      const pid = readLock(cluster.paths.lockFile)?.reaper?.pid ?? former;
+      return pid !== former && isAlive(pid) ? true : undefined;
+    });
+  });
 
   test("what was stopped on purpose stays stopped until it is started", async () => {
     await cluster.stopProcess("shard-0-standby");

@@ -18,6 +18,7 @@ export type PortName = string;
 
 export type ClusterShape = { readonly shards: number; readonly routers: number; readonly nodesPerShard: number };
 
+const portMax = 65_535;
 const free = { first: 20_000, count: 12_000, attemptsMax: 1_000 } as const;
 
 export const nodeLetter = (node: number) => String.fromCharCode("a".charCodeAt(0) + node);
@@ -82,6 +83,9 @@ export class HeldPorts {
     base: number | undefined,
     earlier: Readonly<Record<PortName, number>> = {},
   ): Promise<HeldPorts> {
+    if (base !== undefined && base + names.length > portMax) {
+      throw new RangeError(`--port-base ${base}: ${names.length} ports from there on are beyond ${portMax}`);
+    }
     const holders = new Map<PortName, Server>();
     const ports: Record<PortName, number> = {};
     const held = new HeldPorts(holders, ports);

@@ -68,8 +68,8 @@ export class PostgresServer implements ManagedProcess {
     await this.#runAsOwner("rm", ["-rf", draft]);
     await this.#runAsOwner("cp", ["-Rp", source.dataFolder, draft]);
     // The primary's slots are not the standby's, and its postmaster.pid may tell of a crash.
-    await this.#runAsOwner("find", [join(draft, "pg_replslot"), "-mindepth", "1", "-delete"]);
-    await this.#runAsOwner("rm", ["-f", join(draft, "postmaster.pid")]);
+    await this.#runAsOwner("rm", ["-rf", join(draft, "pg_replslot"), join(draft, "postmaster.pid")]);
+    await this.#runAsOwner("mkdir", ["-m", "700", join(draft, "pg_replslot")]);
     await writePrivateFile(join(draft, "standby.signal"), "", this.#options.user);
     await this.#runAsOwner(this.#options.binaries.initdb, ["--sync-only", "-D", draft]);
     await this.#runAsOwner("mv", [draft, this.dataFolder]);

@@ -32,7 +32,9 @@ export const standbyName = (shardId: number) => `shard_${shardId}_standby`;
 
 /** A share of the machine for each of this many servers, so that they and the services fit in it together. */
 export function sharedBuffersMbFor(servers: number): number {
-  const shareMb = totalmem() / 2 ** 20 / 8 / servers;
+  // In a container, less than the machine may be ours.
+  const memory = Math.min(totalmem(), process.constrainedMemory() || totalmem());
+  const shareMb = memory / 2 ** 20 / 8 / servers;
   return Math.round(Math.min(Math.max(shareMb, 128), 1024));
 }
 

@@ -5,6 +5,7 @@ import { createHash, randomBytes } from "node:crypto";
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -29,6 +30,8 @@ import { runPaths } from "./run-paths.ts";
 import type { UnprivilegedUser } from "./unprivileged-user.ts";
 import { canEnter } from "./unprivileged-user.ts";
 
+const reaperRestartMs = 500;
+
 export type RunFolderOptions = {
   /** Undefined: a temporary folder, removed at the end, whoever ends. */
   readonly dir: string | undefined;
@@ -40,6 +43,7 @@ export class RunFolder {
   readonly paths: RunPaths;
   readonly #temporary: boolean;
   #reaper: Socket | undefined;
+  #closed = false;
 
   private constructor(paths: RunPaths, temporary: boolean) {
     this.paths = paths;
@@ -90,6 +94,7 @@ export class RunFolder {
 
   /** Gives the folder back. Everything that ran in it must have stopped. */
   close(): void {
+    this.#closed = true;
     this.#reaper?.end(`${releasedWord}\n`);
     if (this.#temporary) {
       if (existsSync(this.paths.postgres)) rmSync(this.dataRoot, { recursive: true, force: true });
@@ -117,6 +122,10 @@ export class RunFolder {
     }
   }
 
+  #replaceReaper(): void {
+    if (!this.#closed && existsSync(this.paths.logs)) this.#startReaper();
+  }
+
   #startReaper(): void {
     const log = openSync(join(this.paths.logs, "reaper.log"), "a");
     const option = this.#temporary ? ["--remove"] : [];
@@ -126,8 +135,11 @@ export class RunFolder {
       env: inheritedEnvironment,
       stdio: ["pipe", log, log],
     });
-    reaper.unref();
+    closeSync(log);
     reaper.on("error", () => {});
+    // Somebody killed it: there must be one for as long as there is something to stop.
+    reaper.once("exit", () => setTimeout(() => this.#replaceReaper(), reaperRestartMs).unref());
+    reaper.unref();
     const pipe = reaper.stdin as Socket;
     pipe.on("error", () => {});
     // Neither may keep a launcher alive that has nothing else to do.

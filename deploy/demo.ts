@@ -8,7 +8,7 @@ import { readElectionFile } from "#bench/election-file.ts";
 import { replay } from "#bench/replay.ts";
 import type { ReplayReport } from "#bench/replay-account.ts";
 import { checkTally } from "#bench/tally-check.ts";
-import type { WatchTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
+import type { RecountProgress, WatchTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { buildWeb } from "#web/build.ts";
 import { startedByNpm } from "./config.ts";
 import type { DemoMesh } from "./demo-election.ts";
@@ -188,7 +188,10 @@ class Demo {
     const { replay: report } = this.facts;
     const acknowledged = report === undefined ? file.ballotCount : report.recorded + report.repeats;
     this.#screen.line("checking: the tally against the file, then a recount of every stored row");
-    const verdict = await checkTally({ address: mesh.routers[0] ?? "", file, acknowledged });
+    const onRecountProgress = ({ rowsCounted }: RecountProgress) =>
+      this.#screen.show([`  recount: ${formatCount(rowsCounted)} rows`]);
+    const verdict = await checkTally({ address: mesh.routers[0] ?? "", file, acknowledged, onRecountProgress });
+    this.#screen.settle([]);
     this.facts.verdict = verdict;
     for (const difference of verdict.differences) this.#screen.line(`  ${difference}`);
     const say = (matches: boolean, what: string) => this.#screen.line(`${matches ? "✓" : "✗ NOT:"} ${what}`);

@@ -51,8 +51,8 @@ export class EmbeddedCluster {
       await untilServing(parts, undefined, options.signal);
       return new EmbeddedCluster(parts);
     } catch (error) {
-      if (parts !== undefined) await takeDown(parts);
-      folder.close();
+      // What went wrong first is what matters.
+      await leave(folder, parts).catch(() => {});
       throw error;
     }
   }
@@ -136,7 +136,7 @@ export class EmbeddedCluster {
 
   /** Drains and stops everything. A temporary folder goes with it. */
   stop(): Promise<void> {
-    this.#stopped ??= takeDown(this.#parts).finally(() => this.#parts.folder.close());
+    this.#stopped ??= leave(this.#parts.folder, this.#parts);
     return this.#stopped;
   }
 
@@ -149,5 +149,15 @@ export class EmbeddedCluster {
     if (found === undefined)
       throw new Error(`there is no process ${name}; there are ${this.processNames().join(", ")}`);
     return found;
+  }
+}
+
+async function leave(folder: RunFolder, parts: ClusterParts | undefined): Promise<void> {
+  try {
+    if (parts !== undefined) await takeDown(parts);
+    folder.close();
+  } catch (error) {
+    folder.abandon();
+    throw error;
   }
 }

@@ -104,6 +104,12 @@ export class RunFolder {
     }
   }
 
+  /** Leaves the rest to the reaper: something could not be stopped. */
+  abandon(): void {
+    this.#closed = true;
+    this.#reaper?.end();
+  }
+
   #makeDataRoot(user: UnprivilegedUser | undefined, log: (line: string) => void): void {
     const { root, postgres } = this.paths;
     if (lstatSync(postgres, { throwIfNoEntry: false }) === undefined) {

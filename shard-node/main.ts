@@ -50,7 +50,7 @@ await runService(
     const readers = new ReaderPool(config.address);
     const reconciler = new Reconciler(config.shardId, node, homes, log);
     const monitor: StandbyMonitor = new StandbyMonitor(config.address, log, () => showState());
-    const parts = { name: config.name, shardId: config.shardId, node, readers, reconciler, monitor };
+    const parts = { name: config.name, shardId: config.shardId, node, readers, reconciler, monitor, metrics };
     const server = new GrpcServer([bind(ShardService, shardService(parts))], {
       log,
       messageBytesMax: transportBytesMax,

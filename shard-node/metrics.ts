@@ -2,7 +2,6 @@
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "#mesh/metrics.ts";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
-import type { SealedBatch } from "./batch.ts";
 import type { CommitResult } from "./batch-commit.ts";
 
 export class ShardMetrics {
@@ -18,7 +17,7 @@ export class ShardMetrics {
     const registers = [registry];
     this.#votes = new Counter({
       name: "urna_shard_votes_total",
-      help: "Votes settled by batches, by outcome.",
+      help: "Votes answered, by outcome.",
       labelNames: ["outcome"],
       registers,
     });
@@ -57,9 +56,9 @@ export class ShardMetrics {
     });
   }
 
-  settled(answers: SealedBatch["answers"]): void {
+  answered(outcomes: readonly RecordOutcome[]): void {
     const counts = new Map<RecordOutcome, number>();
-    for (const [, { outcome }] of answers) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+    for (const outcome of outcomes) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
     for (const [outcome, n] of counts) this.#votes.inc({ outcome: RecordOutcome[outcome].toLowerCase() }, n);
   }
 

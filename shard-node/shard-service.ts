@@ -22,6 +22,7 @@ import { findVote, type Read, recountVotes } from "./count-reader.ts";
 import { watchCounts } from "./count-stream.ts";
 import type { ElectionEntry, HomeRecord } from "./election-book.ts";
 import { homeSlotSource } from "./home-reader.ts";
+import type { ShardMetrics } from "./metrics.ts";
 import type { ShardNode } from "./node.ts";
 import type { ReaderPool } from "./reader-pool.ts";
 import type { Reconciler } from "./reconciler.ts";
@@ -36,12 +37,13 @@ export type ShardServiceParts = {
   readonly readers: ReaderPool;
   readonly reconciler: Reconciler;
   readonly monitor: StandbyMonitor;
+  readonly metrics: ShardMetrics;
 };
 
 export function shardService(parts: ShardServiceParts): ServiceImplementation<typeof ShardService> {
-  const { node, readers, reconciler, shardId } = parts;
+  const { node, readers, reconciler, shardId, metrics } = parts;
   return {
-    recordVotes: (requests, call) => recordVotes(node, requests, call),
+    recordVotes: (requests, call) => recordVotes(node, metrics, requests, call),
     watchCounts: (request, call) => {
       const { writer, ended } = node.requireWriter();
       const signal = AbortSignal.any([call.signal, ended]);

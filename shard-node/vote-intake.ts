@@ -4,6 +4,7 @@ import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/u
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { nullifierBytes } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import type { ShardMetrics } from "./metrics.ts";
 import type { ShardNode } from "./node.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
 import { WaitingFrame, type WaitingVote } from "./vote-frame.ts";
@@ -11,11 +12,12 @@ import type { Writer } from "./writer.ts";
 
 export async function* recordVotes(
   node: ShardNode,
+  metrics: ShardMetrics,
   requests: AsyncIterable<RecordVotesRequest>,
   call: CallContext,
 ): AsyncGenerator<RecordVotesResponse> {
   const { writer, ended } = node.requireWriter();
-  const answers = new AnswerQueue();
+  const answers = new AnswerQueue(metrics);
   const logOrigin = `${writer.head.deployment}/shard/${writer.head.shardId}`;
   const deposed = () => answers.fail(new RejectionError("SHARD_UNAVAILABLE", "this node is the writer no more"));
   ended.addEventListener("abort", deposed, { once: true });
@@ -81,6 +83,11 @@ class AnswerQueue {
   #closed = false;
   #failure: RejectionError | undefined;
   #wake: (() => void) | undefined;
+  readonly #metrics: ShardMetrics;
+
+  constructor(metrics: ShardMetrics) {
+    this.#metrics = metrics;
+  }
 
   owe(): void {
     this.#owed += 1;
@@ -88,6 +95,7 @@ class AnswerQueue {
 
   push(answer: RecordVotesResponse): void {
     this.#owed -= 1;
+    this.#metrics.answered(answer.outcomes);
     this.#answers.push(answer);
     this.#wake?.();
   }

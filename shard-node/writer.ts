@@ -200,7 +200,6 @@ export class Writer {
 
   #answer(batch: SealedBatch): void {
     for (const [vote, settlement] of batch.answers) vote.settle(settlement);
-    this.#options.metrics.settled(batch.answers);
   }
 
   /** A batch with a vote that cannot be stored is halved until that vote stands alone. */

@@ -1,13 +1,11 @@
 /** Callers that leave before their answer: each of their votes must be wholly in or wholly out. */
 import { connect, constants } from "node:http2";
 import { setImmediate as turn } from "node:timers/promises";
-import { create, toBinary } from "@bufbuild/protobuf";
 import type { VoteInit } from "#bench/bad-input-elections.ts";
 import type { BadInputRig } from "#bench/bad-input-rig.ts";
-import { castVoteBatchRequest, castVoteRequest } from "#bench/bad-input-rig.ts";
+import { castVoteBatchRequest, castVoteRequest, castVotesFrame, inParts } from "#bench/bad-input-rig.ts";
 import { postConnect } from "#bench/raw-connect.ts";
 import { framed, RawGrpc } from "#bench/raw-grpc.ts";
-import { CastVotesRequestSchema } from "#proto/generated/urna/v1/vote_service_pb.js";
 
 export type HastyCaller = {
   readonly title: string;
@@ -34,9 +32,9 @@ export const hastyCallers: readonly HastyCaller[] = [
   },
   {
     title: "a caller that cancels CastVoteBatch",
-    votes: 4_000,
+    votes: 2_000,
     cast: (rig, votes) =>
-      eachAt(inParts(votes, 500), async (part, turns) => {
+      eachAt(inParts(votes, 250), async (part, turns) => {
         const stream = rig.grpc.open("VoteService/CastVoteBatch");
         stream.end(framed(castVoteBatchRequest(part).bytes));
         await turnsOfTheLoop(5 * turns);
@@ -49,14 +47,14 @@ export const hastyCallers: readonly HastyCaller[] = [
     cast: (rig, votes) =>
       eachAt(inParts(votes, 100), async (part, turns) => {
         const stream = rig.grpc.open("VoteService/CastVotes");
-        for (const vote of part) stream.write(streamed(vote));
+        for (const vote of part) stream.write(castVotesFrame(vote));
         await turnsOfTheLoop(turns);
         stream.close(constants.NGHTTP2_CANCEL);
       }),
   },
   {
     title: "a page that is closed while Connect JSON is under way",
-    votes: 120,
+    votes: 80,
     cast: (rig, votes) =>
       eachAt(votes, async (vote, turns) => {
         const leaving = new AbortController();
@@ -101,14 +99,10 @@ async function openAndReset(address: string, votes: readonly VoteInit[]): Promis
       te: "trailers",
     });
     stream.on("error", () => {});
-    stream.write(streamed(vote), () => stream.close(constants.NGHTTP2_CANCEL));
+    stream.write(castVotesFrame(vote), () => stream.close(constants.NGHTTP2_CANCEL));
   }
   session.close();
   await gone;
-}
-
-function streamed(vote: VoteInit): Buffer {
-  return framed(toBinary(CastVotesRequestSchema, create(CastVotesRequestSchema, { sequence: 1n, vote })));
 }
 
 async function eachAt<T>(items: readonly T[], work: (item: T, turns: number) => Promise<void>): Promise<void> {
@@ -118,10 +112,4 @@ async function eachAt<T>(items: readonly T[], work: (item: T, turns: number) => 
 /** Time, measured in what happened meanwhile. */
 async function turnsOfTheLoop(turns: number): Promise<void> {
   for (let i = 0; i < turns; i++) await turn();
-}
-
-export function inParts<T>(items: readonly T[], size: number): T[][] {
-  const parts: T[][] = [];
-  for (let at = 0; at < items.length; at += size) parts.push(items.slice(at, at + size));
-  return parts;
 }

@@ -1,6 +1,7 @@
 /** What a server answered to one call, read without our own client code: a test must not trust what it tests. */
 import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "#proto/generated/google/rpc/error_details_pb.js";
+import type { Outcome } from "#proto/generated/urna/v1/vote_pb.js";
 import type { RejectionReason } from "#proto/rejections.ts";
 import { catalogueEntry, rejectionDomain } from "#proto/rejections.ts";
 
@@ -19,6 +20,16 @@ export type RawAnswer = {
 /** What an answer must match to be this rejection: its code, its catalogue id, its domain. */
 export function refusal(reason: RejectionReason): Pick<RawAnswer, "code" | "reason" | "domain"> {
   return { code: catalogueEntry(reason).code, reason, domain: rejectionDomain };
+}
+
+/** Stored by this call, not by an earlier one. */
+export function recorded({ result, repeat }: Outcome): boolean {
+  return result.case === "receipt" && !repeat;
+}
+
+/** The catalogue id of a rejection, or "receipt". */
+export function reasonOf(outcome: Outcome | undefined): string | undefined {
+  return outcome?.result.case === "rejection" ? outcome.result.value.reason : outcome?.result.case;
 }
 
 const errorInfoType = "google.rpc.ErrorInfo";

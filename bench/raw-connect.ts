@@ -38,6 +38,15 @@ export async function postConnect(
   return { http: response.status, code: error?.code?.toUpperCase(), ...errorInfoOf(details), messages: [] };
 }
 
+/** What a browser asks before it lets a page of that origin post JSON, and the origin that it may let. */
+export async function preflight(url: string, origin: string) {
+  const response = await fetch(`${url}/urna.v1.VoteService/CastVote`, {
+    method: "OPTIONS",
+    headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type" },
+  });
+  return { status: response.status, allowed: response.headers.get("access-control-allow-origin") };
+}
+
 /** The last frame of a stream says how it ended. */
 function endOfStream(bytes: Uint8Array): { readonly error?: ErrorJson } {
   const [last] = framesOf(Buffer.from(bytes)).slice(-1);

@@ -107,6 +107,28 @@ test("a server stream takes messages that are encoded already, and its rejection
   expect(seen).toEqual(["e", "f"]);
 });
 
+test("a slow reader gets the messages that it had taken in before a failure, then the failure", async () => {
+  // Fewer than a reader takes in before it pauses its stream: of what lies beyond, grpc-js lets a failure overtake.
+  const count = 50n;
+  const { client } = await start({
+    ...votes,
+    async *castVotes() {
+      for (let sequence = 0n; sequence < count; sequence++) yield { sequence };
+      throw new RejectionError("OVERLOADED");
+    },
+  });
+  const responses = client.castVotes().responses[Symbol.asyncIterator]();
+  const seen: bigint[] = [];
+  const read = async () => {
+    for (let next = await responses.next(); next.done !== true; next = await responses.next()) {
+      seen.push(next.value.sequence);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await expect(read()).rejects.toMatchObject({ reason: "OVERLOADED" });
+  expect(seen).toEqual(Array.from({ length: Number(count) }, (_, i) => BigInt(i)));
+});
+
 test("a caller that cancels aborts the call's signal", async () => {
   const cancelled = Promise.withResolvers<void>();
   const { client } = await start({

@@ -29,12 +29,15 @@ import { rejectionStatus } from "#mesh/rejection-status.ts";
 import type { BidiMethod, ServerStreamMethod, ServiceBinding, UnaryMethod } from "#mesh/service-call.ts";
 import { methodOf } from "#mesh/service-call.ts";
 import { within } from "#mesh/time-limit.ts";
+import { WriteWindow } from "#mesh/write-window.ts";
 import { requestBytesMax } from "#proto/limits.ts";
 
 export { bind } from "#mesh/service-call.ts";
 
 /** Calls at once on one connection; HTTP/2 makes further ones wait in the client. */
 const concurrentCallsMax = 4_096;
+/** Responses of a stream in both directions that may be on their way at once. */
+const unsentMax = 512;
 /** How long the last answers may take to leave after their calls have ended. */
 const flushLimitMs = 250;
 
@@ -134,13 +137,14 @@ export class GrpcServer {
 
   #serverStream(rpc: string, method: ServerStreamMethod): UntypedHandleCall {
     return (call: ServerWritableStream<unknown, unknown>) =>
-      this.#answer(rpc, call, (context) => method(call.request, context), writeWhenSent);
+      // One response on its way at a time: a slow reader of a stream of frames is given the latest, not a backlog.
+      this.#answer(rpc, call, 1, (context) => method(call.request, context));
   }
 
   #bidi(rpc: string, method: BidiMethod): UntypedHandleCall {
     return (call: ReadableCall) => {
       const requests = new MessageReader<unknown>(call, cancelled);
-      return this.#answer(rpc, call, (context) => method(requests, context), writeWhenRoom);
+      return this.#answer(rpc, call, unsentMax, (context) => method(requests, context));
     };
   }
 
@@ -148,10 +152,11 @@ export class GrpcServer {
   async #answer(
     rpc: string,
     call: WritableCall,
+    windowMax: number,
     open: (context: GrpcCallContext) => AsyncIterable<unknown>,
-    write: (call: WritableCall, response: unknown) => Promise<void> | undefined,
   ): Promise<void> {
     this.#begin();
+    const window = new WriteWindow(call, windowMax);
     const departure = new Departure((leave) => {
       call.once("cancelled", leave);
       call.once("close", leave);
@@ -164,8 +169,8 @@ export class GrpcServer {
       while (!call.cancelled) {
         const next = await departure.orGone(responses.next());
         if (next === undefined || next.done === true || call.cancelled) break;
-        const written = write(call, next.value);
-        if (written !== undefined) await departure.orGone(written);
+        const room = window.write(next.value);
+        if (room !== undefined) await departure.orGone(room);
       }
       call.end();
     } catch (cause) {
@@ -207,19 +212,4 @@ function rpcName(method: DescMethod & { readonly parent: DescService }): string 
 
 function cancelled(): CallError {
   return new CallError("CANCELLED", "the caller went away");
-}
-
-/** One response on its way at a time, so that a slow reader of a stream of frames is given the latest, not a backlog. */
-function writeWhenSent(call: WritableCall, response: unknown): Promise<void> {
-  return new Promise((resolve) => {
-    call.write(response, () => resolve());
-  });
-}
-
-/** As many responses on their way as the stream's buffer holds. */
-function writeWhenRoom(call: WritableCall, response: unknown): Promise<void> | undefined {
-  if (call.write(response)) return undefined;
-  return new Promise((resolve) => {
-    call.once("drain", () => resolve());
-  });
 }

@@ -4,9 +4,13 @@
  */
 import type { Readable } from "node:stream";
 
+/** Messages that may wait here before the stream is paused: its sender then runs into HTTP/2 flow control. */
+const waitingMax = 64;
+
 export class MessageReader<T> implements AsyncIterableIterator<T> {
   readonly #stream: Readable;
-  readonly #failureOf: (cause: unknown) => Error;
+  #waiting: T[] = [];
+  #taken = 0;
   #wake: (() => void) | undefined;
   #ended = false;
   #failure: Error | undefined;
@@ -14,10 +18,13 @@ export class MessageReader<T> implements AsyncIterableIterator<T> {
   /** `failureOf` turns the stream's error, or undefined for a stream that was cut off, into what the reader throws. */
   constructor(stream: Readable, failureOf: (cause: unknown) => Error) {
     this.#stream = stream;
-    this.#failureOf = failureOf;
-    stream.on("readable", () => this.#awake());
+    stream.on("data", (message: T) => this.#take(message));
     stream.on("end", () => this.#end(undefined));
-    stream.on("error", (error) => this.#end(failureOf(error)));
+    stream.on("error", (error) => {
+      // What the stream itself still holds arrived before the failure: reading it out gives it to "data".
+      while (!stream.destroyed && stream.read() !== null);
+      this.#end(failureOf(error));
+    });
     // Readable streams close after their end; a close without one is a cut.
     stream.on("close", () => this.#end(failureOf(undefined)));
   }
@@ -28,11 +35,14 @@ export class MessageReader<T> implements AsyncIterableIterator<T> {
 
   async next(): Promise<IteratorResult<T, undefined>> {
     for (;;) {
-      const message: T | null = this.#stream.destroyed ? null : this.#stream.read();
-      if (message !== null) return { value: message, done: false };
+      const message = this.#waiting[this.#taken];
+      if (message !== undefined) {
+        this.#taken += 1;
+        if (this.#taken === this.#waiting.length) this.#refill();
+        return { value: message, done: false };
+      }
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#ended) return { value: undefined, done: true };
-      if (this.#stream.destroyed) throw this.#failureOf(undefined);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -42,7 +52,20 @@ export class MessageReader<T> implements AsyncIterableIterator<T> {
   /** Leaves the stream as it is; whoever made the reader cancels the call. */
   async return(): Promise<IteratorResult<T, undefined>> {
     this.#end(undefined);
+    this.#waiting = [];
+    this.#taken = 0;
     return { value: undefined, done: true };
+  }
+
+  #take(message: T): void {
+    if (this.#waiting.push(message) >= waitingMax) this.#stream.pause();
+    this.#awake();
+  }
+
+  #refill(): void {
+    this.#waiting = [];
+    this.#taken = 0;
+    if (this.#stream.isPaused()) this.#stream.resume();
   }
 
   #end(failure: Error | undefined): void {

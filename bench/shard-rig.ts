@@ -79,6 +79,15 @@ export class ShardRig implements AsyncDisposable {
     return [...this.#parts.nodes.values()];
   }
 
+  /** Thaws whatever a test that failed has left frozen. */
+  thaw(): void {
+    for (const server of [this.primary, this.standby]) server.thaw();
+    for (const node of this.nodes) {
+      node.thaw();
+      node.proxy.thaw();
+    }
+  }
+
   /** The node that says it writes; of two that say so, the one with the later epoch. */
   async writer(): Promise<RigNode> {
     return await waitFor("a writer", limitMs, async () => {

@@ -16,7 +16,10 @@ export function sharedRig(options: ShardRigOptions = {}, checked: "after-each" |
     rig = await ShardRig.start(options);
   });
   afterEach(async ({ task }) => {
-    if (task.result?.state === "fail") console.log(await rigOf().logTail());
+    if (task.result?.state === "fail") {
+      console.log(await rigOf().logTail());
+      rigOf().thaw();
+    }
     if (checked === "after-each") await rigOf().check();
   });
   afterAll(async () => {

@@ -1,7 +1,7 @@
 /** Which slots this shard owns, as its own database says: the truth of ownership is in the shards (I6). */
 import type pg from "pg";
 import { nullifierBytes, slotCount } from "#proto/limits.ts";
-import { slotOf } from "#proto/slots.ts";
+import { type SlotRange, slotOf } from "#proto/slots.ts";
 
 export class SlotOwnership {
   readonly #owned: Uint8Array;
@@ -14,8 +14,12 @@ export class SlotOwnership {
     const { rows } = await client.query<{ first_slot: number; last_slot: number }>(
       "SELECT first_slot, last_slot FROM urna.slots",
     );
+    return SlotOwnership.of(rows.map((row) => [row.first_slot, row.last_slot]));
+  }
+
+  static of(ranges: readonly SlotRange[]): SlotOwnership {
     const owned = new Uint8Array(slotCount);
-    for (const row of rows) owned.fill(1, row.first_slot, row.last_slot + 1);
+    for (const [first, last] of ranges) owned.fill(1, first, last + 1);
     return new SlotOwnership(owned);
   }
 

@@ -5,13 +5,20 @@ import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { nullifierBytes } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import type { ShardMetrics } from "./metrics.ts";
-import type { ShardNode } from "./node.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
 import { WaitingFrame, type WaitingVote } from "./vote-frame.ts";
 import type { Writer } from "./writer.ts";
 
+/** What a node is to its votes. */
+export type VoteTaker = {
+  /** Throws RejectionError SHARD_UNAVAILABLE on a spare; the signal aborts when the writer is the writer no more. */
+  requireWriter(): { readonly writer: TakingWriter; readonly ended: AbortSignal };
+};
+
+type TakingWriter = Pick<Writer, "head" | "ownership" | "offer">;
+
 export async function* recordVotes(
-  node: ShardNode,
+  node: VoteTaker,
   metrics: ShardMetrics,
   requests: AsyncIterable<RecordVotesRequest>,
   call: CallContext,
@@ -35,7 +42,7 @@ export async function* recordVotes(
 
 /** Reads until the router ends its half. Answers that are still owed keep the other half open. */
 async function readFrames(
-  writer: Writer,
+  writer: TakingWriter,
   logOrigin: string,
   requests: AsyncIterable<RecordVotesRequest>,
   answers: AnswerQueue,
@@ -45,7 +52,7 @@ async function readFrames(
       answers.owe();
       const frame = new WaitingFrame(request, logOrigin, performance.now(), (response) => answers.push(response));
       admit(writer, request.nullifiers, frame);
-      await answers.room();
+      if (!(await answers.room())) return;
     }
     answers.closeWhenPaid();
   } catch (error) {
@@ -54,7 +61,7 @@ async function readFrames(
 }
 
 /** The shard asserts that a slot is its own (I6), and refuses before it collapses (I9). */
-function admit(writer: Writer, nullifiers: Uint8Array, frame: WaitingFrame): void {
+function admit(writer: TakingWriter, nullifiers: Uint8Array, frame: WaitingFrame): void {
   const own = ownVotes(writer.ownership, nullifiers, frame);
   if (own.length > 0 && !writer.offer(own)) {
     for (const vote of own) vote.settle({ outcome: RecordOutcome.OVERLOADED });
@@ -117,11 +124,17 @@ class AnswerQueue {
     this.#roomy?.resolve();
   }
 
-  /** Resolves when few answers wait, at once as a rule. A router that takes none is read no further. */
-  async room(): Promise<void> {
-    if (this.#answers.length < answersMax || this.#closed || this.#failure !== undefined) return;
-    this.#roomy ??= Promise.withResolvers<void>();
-    await this.#roomy.promise;
+  /** Waits until few answers wait, as a rule not at all: a router that takes none is read no further. False when all is over. */
+  async room(): Promise<boolean> {
+    if (this.#answers.length >= answersMax && !this.#over) {
+      this.#roomy ??= Promise.withResolvers<void>();
+      await this.#roomy.promise;
+    }
+    return !this.#over;
+  }
+
+  get #over(): boolean {
+    return this.#closed || this.#failure !== undefined;
   }
 
   async *drain(): AsyncGenerator<RecordVotesResponse> {

@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Directory, DirectoryView } from "#mesh/directory.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Logger } from "#mesh/log.ts";
 import { createLogger } from "#mesh/log.ts";
 import type { ElectionDefinition } from "#proto/generated/urna/v1/election_pb.js";
 import { ContestKind, ElectionDefinitionSchema, KeyKind } from "#proto/generated/urna/v1/election_pb.js";
@@ -101,13 +102,14 @@ export async function startHarness(
     limits?: RouterOptions["limits"];
     election?: ElectionDefinition;
     tally?: string;
+    log?: Logger;
   } = {},
 ): Promise<Harness> {
   const homes: Homes = new Map();
   const count = options.shardCount ?? 1;
   const shards = await Promise.all(Array.from({ length: count }, (_, id) => new ScriptedShard(id, homes).start()));
   const directory = new HandDirectory(viewOf(shards, 1, options.tally));
-  const harness = await openHarness(directory, options.limits);
+  const harness = await openHarness(directory, options.limits, options.log);
   await harness.elections.createElection({ definition: options.election ?? definition() }, asAdmin);
   await harness.elections.openElection({ electionId }, asAdmin);
   const close = async () => {
@@ -118,7 +120,11 @@ export async function startHarness(
 }
 
 /** A router in front of whatever the directory names. */
-export async function openHarness(directory: HandDirectory, limits: RouterOptions["limits"] = {}) {
+export async function openHarness(
+  directory: HandDirectory,
+  limits: RouterOptions["limits"] = {},
+  log: Logger = createLogger("router-test", "silent"),
+) {
   const config = {
     name: "router-test",
     logLevel: "silent",
@@ -132,7 +138,6 @@ export async function openHarness(directory: HandDirectory, limits: RouterOption
     adminToken,
     routerKey: randomBytes(32),
   };
-  const log = createLogger("router-test", "silent");
   const router = await openRouter({ config, directory, log, limits: { drainSettleMs: 100, ...limits } });
   const address = `127.0.0.1:${router.grpc.port}`;
   const votes = createClient(VoteService, address);

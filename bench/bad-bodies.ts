@@ -70,6 +70,18 @@ export const badTexts: readonly BadBody<string, string | Uint8Array<ArrayBuffer>
   { title: "a body of 5 MiB", spoil: (good) => good + " ".repeat(5 * mebibyte), isBig: true },
   { title: "a body of 40 MiB", spoil: (good) => good + " ".repeat(40 * mebibyte), isBig: true },
   {
+    title: "a body that decompresses to 16 MiB",
+    spoil: (good) => gzipSync(good + " ".repeat(16 * mebibyte)),
+    headers: { "content-encoding": "gzip" },
+    isBig: true,
+  },
+  {
+    title: "a body that is not compressed as it says",
+    spoil: (good) => good,
+    headers: { "content-encoding": "gzip" },
+  },
+  { title: "an unknown compression", spoil: (good) => good, headers: { "content-encoding": "br" } },
+  {
     title: "truncated protobuf",
     spoil: () => Buffer.from([0x0a, 0x10, 0x01]),
     headers: { "content-type": "application/proto" },

@@ -21,8 +21,10 @@ export const unopened = "unopened";
 export const closed = "closed";
 export const timed = "closed-by-time";
 
+export type OpeningTimes = { readonly opensAtMs: number; readonly closesAtMs: number };
+
 /** Two contests everywhere, and one in the south alone. */
-export function definitionOf(electionId: string, closesAtMs?: number): ElectionDefinition {
+export function definitionOf(electionId: string, times?: OpeningTimes): ElectionDefinition {
   return create(ElectionDefinitionSchema, {
     electionId,
     title: electionId,
@@ -34,7 +36,9 @@ export function definitionOf(electionId: string, closesAtMs?: number): ElectionD
       { ...contest("bridge", ["yes", "no"], 1), regionIds: ["south"] },
     ],
     regions: ["north/ward-1", "north/ward-2", "south/ward-3"].map((regionId) => ({ regionId })),
-    ...(closesAtMs === undefined ? {} : { closesAt: timestampFromMs(closesAtMs) }),
+    ...(times === undefined
+      ? {}
+      : { opensAt: timestampFromMs(times.opensAtMs), closesAt: timestampFromMs(times.closesAtMs) }),
   });
 }
 

@@ -2,7 +2,7 @@
 import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
 import { create, fromJson, toBinary, toJsonString } from "@bufbuild/protobuf";
 import pg from "pg";
-import type { VoteInit } from "#bench/bad-input-elections.ts";
+import type { OpeningTimes, VoteInit } from "#bench/bad-input-elections.ts";
 import { closed, definitionOf, sealed, timed, town, unopened } from "#bench/bad-input-elections.ts";
 import type { RawAnswer } from "#bench/raw-answer.ts";
 import { postConnect } from "#bench/raw-connect.ts";
@@ -161,18 +161,19 @@ export class BadInputRig {
   }
 
   async #holdElections(): Promise<void> {
-    const closesAtMs = Date.now() + openForMs;
+    const opensAtMs = Date.now();
+    const closesAtMs = opensAtMs + openForMs;
     const options = { deadlineMs: callLimitMs, headers: this.asAdmin };
-    const open = async (electionId: string, definition = definitionOf(electionId)) => {
-      await this.elections.createElection({ definition }, options);
-      await this.elections.openElection({ electionId }, options);
-    };
+    const make = (electionId: string, times?: OpeningTimes) =>
+      this.elections.createElection({ definition: definitionOf(electionId, times) }, options);
+    const open = (electionId: string) =>
+      make(electionId).then(() => this.elections.openElection({ electionId }, options));
     await Promise.all([
-      open(timed, definitionOf(timed, closesAtMs)),
+      make(timed, { opensAtMs, closesAtMs }),
       open(town),
       open(sealed),
       open(closed).then(() => this.elections.closeElection({ electionId: closed }, options)),
-      this.elections.createElection({ definition: definitionOf(unopened) }, options),
+      make(unopened),
     ]);
     await waitFor("closes_at to pass", 2 * openForMs, () => Date.now() > closesAtMs || undefined);
   }

@@ -20,8 +20,15 @@ import { withSession } from "#bench/checker-shard.ts";
 import { StoryCaster } from "#bench/story-caster.ts";
 import type { DefinitionChange } from "#bench/story-election.ts";
 import { storyDefinition, storyVote } from "#bench/story-election.ts";
+import type { StormOptions } from "#bench/story-storm.ts";
 import { Storm } from "#bench/story-storm.ts";
-import { acknowledgedCounts, recountOf, snapshotOrNothing, talliedCounts } from "#bench/story-tally.ts";
+import {
+  acknowledgedCounts,
+  answerOrNothing,
+  recountOf,
+  snapshotOrNothing,
+  talliedCounts,
+} from "#bench/story-tally.ts";
 import type { TallySnapshot } from "#bench/tally-check.ts";
 import type { SentVote } from "#bench/vote-ledger.ts";
 import { VoteLedger } from "#bench/vote-ledger.ts";
@@ -88,11 +95,16 @@ export class Story implements AsyncDisposable {
     return { headers: { authorization: `Bearer ${this.cluster.adminToken()}` } };
   }
 
-  /** Creates and opens an election. */
+  /** Creates and opens an election, with patience for a router that has just been started again. */
   async election(electionId: string, change: DefinitionChange = {}): Promise<void> {
     const client = this.electionsAt(0);
-    await client.createElection({ definition: storyDefinition(electionId, change) }, this.admin);
-    await client.openElection({ electionId }, this.admin);
+    const definition = storyDefinition(electionId, change);
+    await waitFor(`${electionId} to be created`, reachedLimitMs, () =>
+      answerOrNothing(client.createElection({ definition }, this.admin)),
+    );
+    await waitFor(`${electionId} to open`, reachedLimitMs, () =>
+      answerOrNothing(client.openElection({ electionId }, this.admin)),
+    );
   }
 
   electionsAt(router: number): Client<typeof ElectionService> {
@@ -117,7 +129,7 @@ export class Story implements AsyncDisposable {
     return votes;
   }
 
-  storm(electionId: string, options: { workers?: number; batchVotes?: number } = {}): Storm {
+  storm(electionId: string, options: Pick<StormOptions, "workers" | "batchVotes" | "patienceMs"> = {}): Storm {
     const nextVoter = () => this.#nextVoter(electionId);
     return new Storm({ caster: this.caster, electionId, nextVoter, ...options });
   }
@@ -128,6 +140,17 @@ export class Story implements AsyncDisposable {
     await this.cluster.kill(name);
     await this.cluster.untilRestarted(name, before);
     this.witness(`the kill of ${name}`, before !== 0 && this.cluster.pid(name) !== before);
+  }
+
+  /** No commit of the shard ends any more: the process that takes the standby's WAL stands still. Answers how to go on. */
+  async freezeStandby(shardId: number): Promise<() => void> {
+    const query = "SELECT pid FROM pg_stat_wal_receiver";
+    const url = this.cluster.ownerUrl(shardId, "standby");
+    const { rows } = await withSession(url, (client) => client.query<{ pid: number }>(query));
+    const pid = rows[0]?.pid;
+    if (pid === undefined) throw new Error(`the standby of shard ${shardId} receives no WAL`);
+    process.kill(pid, "SIGSTOP");
+    return () => process.kill(pid, "SIGCONT");
   }
 
   /** Notes for the checker whether a fault really happened (A10). */

@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Story } from "#bench/cluster-story.ts";
 import { FrameWitness } from "#bench/frame-witness.ts";
+import { receiptOutcome, wireVote } from "#bench/story-caster.ts";
 import { idAtHome, storyDefinition } from "#bench/story-election.ts";
 import { snapshotOrNothing } from "#bench/story-tally.ts";
-import type { SentVote } from "#bench/vote-ledger.ts";
+import type { SentVote, ToldOutcome } from "#bench/vote-ledger.ts";
 import { waitFor } from "#deploy/wait-for.ts";
 import { CallError } from "#mesh/call-error.ts";
 import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
@@ -78,27 +79,56 @@ describe("SIGTERM in the middle of a storm", () => {
     return (ended?.atMs ?? Number.POSITIVE_INFINITY) - fromMs;
   }
 
-  test("a router ends with exit code 0 within 10 s, each call has its outcome, nothing is lost (I4)", async () => {
-    const electionId = "router-leaves";
-    await story.election(electionId);
-    await using storm = story.storm(electionId);
-    await storm.untilMore(100);
-    const votes = story.votes(electionId, 200);
-    const calls = votes.map((vote) => story.caster.castOne(vote, { router: 0, deadlineMs: 20_000 }));
-    expect(await terminate("router-0")).toBeLessThan(10_000);
-    const told = await Promise.all(calls);
-    for (const outcome of told) {
-      if (outcome.kind === "refused") expect(outcome.reason).toBe("SHARD_UNAVAILABLE");
-    }
-    await storm.untilMore(100);
-    await storm.stop();
-    const again = await story.caster.castUntilSettled(votes, { router: 1 });
-    for (const [n, { kind }] of again.entries()) {
-      if (told[n]?.kind === "recorded") expect(kind).toBe("repeat");
-      else expect(["recorded", "repeat"]).toContain(kind);
-    }
-    await story.expectTally(electionId);
-  });
+  /** Rejects when the call ends without one of our outcomes. */
+  async function castStrictly(router: number, vote: SentVote): Promise<ToldOutcome> {
+    const told = await story.caster
+      .client(router)
+      .castVote({ vote: wireVote(vote) }, { deadlineMs: 30_000 })
+      .then(({ receipt, repeat }) => receiptOutcome(receipt, repeat));
+    story.ledger.note(vote, told);
+    return told;
+  }
+
+  async function votesUnderWay(router: number): Promise<number> {
+    const text = await (await fetch(story.cluster.endpoints.routers[router]?.metrics ?? "")).text();
+    const gauges = [...text.matchAll(/^urna_router_(?:waiting|outstanding)_votes (\d+)$/gm)];
+    return gauges.reduce((sum, [, votes]) => sum + Number(votes), 0);
+  }
+
+  const drains = [
+    { when: "while it drains", outcome: "recorded" },
+    { when: "after it has ended", outcome: "OUTCOME_UNKNOWN" },
+  ];
+  test.each(drains)(
+    "a router ends with exit code 0 within 10 s; commits that return $when are $outcome, none is lost (I4)",
+    async ({ outcome }) => {
+      const electionId = `router-leaves-${outcome === "recorded" ? "settled" : "unsettled"}`;
+      await story.election(electionId);
+      await using storm = story.storm(electionId);
+      await storm.untilMore(100);
+      const votes = story.votes(electionId, 200);
+      const thaws = await Promise.all([0, 1].map((shard) => story.freezeStandby(shard)));
+      const calls = votes.map((vote) =>
+        castStrictly(0, vote).then(
+          ({ kind }) => kind,
+          (error: unknown) => (error instanceof RejectionError ? error.reason : String(error)),
+        ),
+      );
+      // They are in the router, and no commit can end (A10).
+      await waitFor("all votes under way", 20_000, async () => ((await votesUnderWay(0)) >= 200 ? true : undefined));
+      const ending = terminate("router-0");
+      if (outcome === "OUTCOME_UNKNOWN") await ending;
+      for (const thaw of thaws) thaw();
+      expect(await ending).toBeLessThan(10_000);
+      expect([...new Set(await Promise.all(calls))]).toEqual([outcome]);
+      await storm.untilMore(100);
+      await storm.stop();
+      const again = await story.caster.castUntilSettled(votes, { router: 1 });
+      const expected = outcome === "recorded" ? ["repeat"] : ["recorded", "repeat"];
+      for (const { kind } of again) expect(expected).toContain(kind);
+      await story.expectTally(electionId);
+    },
+  );
 
   test("a writing shard node ends with exit code 0 within 10 s; its votes are settled by its successor (I1, I4, I6)", async () => {
     const electionId = "writer-leaves";
@@ -111,74 +141,6 @@ describe("SIGTERM in the middle of a storm", () => {
     expect([...storm.refused.keys()]).toEqual([]);
     await story.expectTally(electionId);
     expect(await story.check()).toEqual([]);
-  });
-});
-
-describe("limits", () => {
-  /** Sends single votes while no commit can end; answers what was refused, and how long that took at most. */
-  async function flood(router: number, votes: readonly SentVote[]) {
-    const standbys = ["shard-0-standby", "shard-1-standby"];
-    for (const standby of standbys) story.cluster.freeze(standby);
-    const refusals: { error: RejectionError; tookMs: number }[] = [];
-    let pending = votes.length;
-    const client = story.caster.client(router);
-    const calls = votes.map(async (vote) => {
-      const fromMs = performance.now();
-      const { electionId, voterId, regionId, selections, idempotencyKey } = vote;
-      const wire = { electionId, regionId, idempotencyKey, voter: { case: "voterId" as const, value: voterId } };
-      const chosen = selections.map(({ contestId, optionIds }) => ({ contestId, optionIds: [...optionIds] }));
-      try {
-        const { receipt } = await client.castVote({ vote: { ...wire, selections: chosen } }, { deadlineMs: 40_000 });
-        expect(receipt?.receiptId).not.toBe("");
-      } catch (error) {
-        if (!(error instanceof RejectionError)) throw error;
-        refusals.push({ error, tookMs: performance.now() - fromMs });
-      } finally {
-        pending--;
-      }
-    });
-    try {
-      await waitFor("a refusal", 20_000, () => (refusals.length > 0 ? true : undefined));
-      // They wait for their commit while others are refused: refusal came before collapse (A10).
-      expect(pending).toBeGreaterThan(0);
-    } finally {
-      for (const standby of standbys) story.cluster.thaw(standby);
-    }
-    await Promise.all(calls);
-    return refusals;
-  }
-
-  async function expectBounded(electionId: string, router: number, n: number): Promise<void> {
-    const votes = story.votes(electionId, n);
-    const refusals = await flood(router, votes);
-    expect(refusals.length).toBeLessThan(votes.length);
-    for (const { error, tookMs } of refusals) {
-      expect(error.reason).toBe("OVERLOADED");
-      expect(error.retryAfterMs).toBeGreaterThan(0);
-      expect(tookMs).toBeLessThan(5_000);
-    }
-    await story.healed();
-    for (let at = 0; at < n; at += 100) {
-      const told = await story.caster.castUntilSettled(votes.slice(at, at + 100), { router });
-      expect(told.filter(({ kind }) => kind === "refused")).toEqual([]);
-    }
-    await story.expectTally(electionId);
-  }
-
-  test("a full shard node answers OVERLOADED at once with RetryInfo, keeps what it holds, and recovers (I4, I9)", async () => {
-    const electionId = "shard-full";
-    await story.restartWith("shard-1-a", { URNA_WAITING_VOTES_MAX: "100", URNA_BATCH_VOTES_MAX: "50" });
-    await story.election(electionId);
-    await expectBounded(electionId, 0, 900);
-    await story.restartWith("shard-1-a", {});
-  });
-
-  test("a full router answers OVERLOADED at once with RetryInfo, keeps what it holds, and recovers (I4, I9)", async () => {
-    const electionId = "router-full";
-    await story.restartWith("router-1", { URNA_WAITING_VOTES_MAX: "1000" });
-    await story.election(electionId);
-    await expectBounded(electionId, 1, 2_000);
-    await story.restartWith("router-1", {});
   });
 });
 
@@ -274,6 +236,68 @@ describe("an election's change that is interrupted half way", () => {
         expect(await story.sql(shard, query, [electionId])).toEqual([{ hash }]);
       }
     }
+  });
+});
+
+describe("limits", () => {
+  /** Sends single votes while no commit can end; answers what was refused, and how long that took at most. */
+  async function flood(router: number, votes: readonly SentVote[]) {
+    const thaws = await Promise.all([0, 1].map((shard) => story.freezeStandby(shard)));
+    const refusals: { error: RejectionError; tookMs: number }[] = [];
+    let pending = votes.length;
+    const client = story.caster.client(router);
+    const calls = votes.map(async (vote) => {
+      const fromMs = performance.now();
+      try {
+        const { receipt } = await client.castVote({ vote: wireVote(vote) }, { deadlineMs: 40_000 });
+        expect(receipt?.receiptId).not.toBe("");
+      } catch (error) {
+        if (!(error instanceof RejectionError)) throw error;
+        refusals.push({ error, tookMs: performance.now() - fromMs });
+      } finally {
+        pending--;
+      }
+    });
+    try {
+      await waitFor("a refusal", 20_000, () => (refusals.length > 0 ? true : undefined));
+      // They wait for their commit while others are refused: refusal came before collapse (A10).
+      expect(pending).toBeGreaterThan(0);
+    } finally {
+      for (const thaw of thaws) thaw();
+    }
+    await Promise.all(calls);
+    return refusals;
+  }
+
+  async function expectBounded(electionId: string, router: number, n: number): Promise<void> {
+    const votes = story.votes(electionId, n);
+    const refusals = await flood(router, votes);
+    expect(refusals.length).toBeLessThan(votes.length);
+    for (const { error, tookMs } of refusals) {
+      expect(error.reason).toBe("OVERLOADED");
+      expect(error.retryAfterMs).toBeGreaterThan(0);
+      expect(tookMs).toBeLessThan(5_000);
+    }
+    await story.healed();
+    for (let at = 0; at < n; at += 100) {
+      const told = await story.caster.castUntilSettled(votes.slice(at, at + 100), { router });
+      expect(told.filter(({ kind }) => kind === "refused")).toEqual([]);
+    }
+    await story.expectTally(electionId);
+  }
+
+  test("a full shard node answers OVERLOADED at once with RetryInfo, keeps what it holds, and recovers (I4, I9)", async () => {
+    const electionId = "shard-full";
+    await story.restartWith("shard-1-a", { URNA_WAITING_VOTES_MAX: "100", URNA_BATCH_VOTES_MAX: "50" });
+    await story.election(electionId);
+    await expectBounded(electionId, 0, 900);
+  });
+
+  test("a full router answers OVERLOADED at once with RetryInfo, keeps what it holds, and recovers (I4, I9)", async () => {
+    const electionId = "router-full";
+    await story.restartWith("router-1", { URNA_WAITING_VOTES_MAX: "1000" });
+    await story.election(electionId);
+    await expectBounded(electionId, 1, 2_000);
   });
 });
 

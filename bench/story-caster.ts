@@ -1,11 +1,14 @@
 /** Casts the votes of a story through one router or another, and notes in the ledger what each sending was told. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { ConnectError, createClient as createConnectClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import type { ReplayReceipt } from "#bench/replay-account.ts";
 import type { SentVote, ToldOutcome, VoteLedger } from "#bench/vote-ledger.ts";
 import { CallError } from "#mesh/call-error.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import { ErrorInfoSchema } from "#proto/generated/google/rpc/error_details_pb.js";
 import type { Outcome, Receipt, VoteSchema } from "#proto/generated/urna/v1/vote_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import { catalogueEntry, isRejectionReason, RejectionError } from "#proto/rejections.ts";
@@ -14,11 +17,12 @@ export type CastOptions = {
   /** Which router; default the first. */
   readonly router?: number;
   readonly deadlineMs?: number;
+  /** How long a vote may stay without a final outcome; default 45 s. */
+  readonly patienceMs?: number;
 };
 
 const deadlineMsDefault = 10_000;
-/** How long a vote may stay without a final outcome. */
-const patienceMs = 45_000;
+const patienceMsDefault = 45_000;
 
 export class StoryCaster {
   readonly #routers: readonly string[];
@@ -58,10 +62,42 @@ export class StoryCaster {
     return told;
   }
 
+  /** One message of a stream. */
+  async castInStream(vote: SentVote, { router = 0, deadlineMs = deadlineMsDefault }: CastOptions = {}) {
+    const call = this.client(router).castVotes({ deadlineMs });
+    call.send({ sequence: 7n, vote: wireVote(vote) });
+    call.end();
+    const told: ToldOutcome[] = [];
+    for await (const { sequence, outcome } of call.responses) {
+      if (sequence === 7n && outcome !== undefined) told.push(outcomeOf(outcome));
+    }
+    const [only] = told;
+    if (only === undefined || told.length !== 1) throw new Error(`${told.length} outcomes of one vote (I4)`);
+    this.#ledger.note(vote, only);
+    return only;
+  }
+
+  /** Through the Connect protocol with JSON, as a browser or curl sends it. */
+  async castAsJson(vote: SentVote, baseUrl: string): Promise<ToldOutcome> {
+    const transport = createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false });
+    const told = await createConnectClient(VoteService, transport)
+      .castVote({ vote: wireVote(vote) })
+      .then(
+        ({ receipt, repeat }) => receiptOutcome(receipt, repeat),
+        (cause: unknown) => {
+          const [info] = ConnectError.from(cause).findDetails(ErrorInfoSchema);
+          if (info === undefined) throw cause;
+          return refusal(info.reason);
+        },
+      );
+    this.#ledger.note(vote, told);
+    return told;
+  }
+
   /** Sends again what is not settled, each time through the next router, until every vote has its final outcome (I4). */
   async castUntilSettled(votes: readonly SentVote[], options: CastOptions = {}): Promise<ToldOutcome[]> {
     const final: ToldOutcome[] = new Array(votes.length);
-    const untilMs = performance.now() + patienceMs;
+    const untilMs = performance.now() + (options.patienceMs ?? patienceMsDefault);
     let waiting = [...votes.keys()];
     for (let turn = 0; waiting.length > 0; turn++) {
       if (performance.now() > untilMs) throw new Error(`${waiting.length} votes without an outcome for too long (I4)`);

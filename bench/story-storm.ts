@@ -12,6 +12,8 @@ export type StormOptions = {
   /** Batches under way at a time; default 4. */
   readonly workers?: number;
   readonly batchVotes?: number;
+  /** How long a vote may stay without a final outcome. */
+  readonly patienceMs?: number;
 };
 
 /** Every so many batches, one that has been acknowledged is sent again with the next. */
@@ -74,14 +76,17 @@ export class Storm implements AsyncDisposable {
   }
 
   async #work(worker: number): Promise<void> {
-    const { caster, batchVotes = 25 } = this.#options;
+    const { caster, batchVotes = 25, patienceMs } = this.#options;
     let last: SentVote[] = [];
     for (let turn = 0; !this.#stopping; turn++) {
       const fresh = Array.from({ length: batchVotes }, () => this.#freshVote());
       const again = turn % repeatEvery === repeatEvery - 1 ? last : [];
       const votes = [...fresh, ...again];
       this.#sent += fresh.length;
-      const told = await caster.castUntilSettled(votes, { router: worker + turn });
+      const told = await caster.castUntilSettled(votes, {
+        router: worker + turn,
+        ...(patienceMs === undefined ? {} : { patienceMs }),
+      });
       for (const [i, vote] of votes.entries()) this.#note(vote, told[i] as ToldOutcome);
       last = fresh.filter((_, i) => "receipt" in (told[i] as ToldOutcome));
     }

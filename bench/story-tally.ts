@@ -9,12 +9,17 @@ import type { RecountResult, RegionTally, TallyService } from "#proto/generated/
 import { RejectionError } from "#proto/rejections.ts";
 
 /** Undefined while the tally, or a router, is being started again. */
-export async function snapshotOrNothing(
+export function snapshotOrNothing(
   client: Client<typeof TallyService>,
   electionId: string,
 ): Promise<TallySnapshot | undefined> {
+  return answerOrNothing(readSnapshot(client, electionId));
+}
+
+/** Undefined where asking again may help. */
+export async function answerOrNothing<T>(asking: Promise<T>): Promise<T | undefined> {
   try {
-    return await readSnapshot(client, electionId);
+    return await asking;
   } catch (error) {
     if (error instanceof CallError || (error instanceof RejectionError && error.retryable)) return undefined;
     throw error;

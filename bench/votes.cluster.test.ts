@@ -1,21 +1,18 @@
 /** What every client may rely on, through any router and any protocol, on a whole cluster of two shards. */
-import { ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Findings } from "#bench/checker-findings.ts";
-import { readShard } from "#bench/checker-shard.ts";
+import { readShard, withSession } from "#bench/checker-shard.ts";
 import { checkTallySnapshot } from "#bench/checker-tally.ts";
 import { Story } from "#bench/cluster-story.ts";
 import { FrameWitness } from "#bench/frame-witness.ts";
-import { outcomeOf, plainReceipt, receiptOutcome, wireVote } from "#bench/story-caster.ts";
+import { sqlReports } from "#bench/sql-reports.ts";
+import { plainReceipt } from "#bench/story-caster.ts";
 import { choosing, storyContestId, withAnotherKey } from "#bench/story-election.ts";
-import { recountOf, snapshotOrNothing } from "#bench/story-tally.ts";
+import { recountOf, snapshotOrNothing, talliedCounts } from "#bench/story-tally.ts";
 import type { TallySnapshot } from "#bench/tally-check.ts";
 import type { SentVote, ToldOutcome } from "#bench/vote-ledger.ts";
 import { waitFor } from "#deploy/wait-for.ts";
-import { ErrorInfoSchema } from "#proto/generated/google/rpc/error_details_pb.js";
 import { ElectionState, ResultsVisibility } from "#proto/generated/urna/v1/election_pb.js";
-import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
 
 let story: Story;
@@ -26,44 +23,12 @@ beforeAll(async () => {
 
 afterAll(() => story?.[Symbol.asyncDispose]());
 
-/** Through the Connect protocol with JSON, as a browser or curl sends it. */
-async function castAsJson(router: number, vote: SentVote): Promise<ToldOutcome> {
-  const baseUrl = story.cluster.endpoints.routers[router]?.connect ?? "";
-  const client = createClient(
-    VoteService,
-    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
-  );
-  const told = await client.castVote({ vote: wireVote(vote) }).then(
-    ({ receipt, repeat }) => receiptOutcome(receipt, repeat),
-    (cause: unknown): ToldOutcome => {
-      const [info] = ConnectError.from(cause).findDetails(ErrorInfoSchema);
-      return { kind: "refused", reason: info?.reason ?? String(cause) };
-    },
-  );
-  story.ledger.note(vote, told);
-  return told;
-}
-
-async function castInStream(router: number, vote: SentVote): Promise<ToldOutcome> {
-  const call = story.caster.client(router).castVotes({ deadlineMs: 10_000 });
-  call.send({ sequence: 7n, vote: wireVote(vote) });
-  call.end();
-  const told: ToldOutcome[] = [];
-  for await (const { sequence, outcome } of call.responses) {
-    expect(sequence).toBe(7n);
-    if (outcome !== undefined) told.push(outcomeOf(outcome));
-  }
-  const [only] = told;
-  if (only === undefined || told.length !== 1) throw new Error(`${told.length} outcomes of one vote (I4)`);
-  story.ledger.note(vote, only);
-  return only;
-}
-
-const ways: Record<string, (router: number, vote: SentVote) => Promise<ToldOutcome | undefined>> = {
+const ways: Record<string, (router: number, vote: SentVote) => Promise<ToldOutcome>> = {
   CastVote: (router, vote) => story.caster.castOne(vote, { router }),
-  CastVoteBatch: async (router, vote) => (await story.caster.castBatch([vote], { router }))[0],
-  CastVotes: castInStream,
-  "Connect JSON": castAsJson,
+  CastVoteBatch: async (router, vote) => (await story.caster.castBatch([vote], { router }))[0] ?? { kind: "unknown" },
+  CastVotes: (router, vote) => story.caster.castInStream(vote, { router }),
+  "Connect JSON": (router, vote) =>
+    story.caster.castAsJson(vote, story.cluster.endpoints.routers[router]?.connect ?? ""),
 };
 
 /** The kind of an outcome, or the reason of a refusal. */
@@ -200,13 +165,14 @@ describe("while votes arrive", () => {
     await using storm = story.storm(electionId);
     const witness = new FrameWitness(story.routers, electionId, () => storm.sent);
     const snapshots = new Map<string, TallySnapshot>();
-    await storm.untilMore(100);
+    let ballots = 0n;
     for (let turn = 0; turn < 4; turn++) {
       await storm.untilMore(50);
-      const snapshot = await waitFor("another cut", 20_000, async () => {
+      const snapshot = await waitFor("a cut with more ballots", 20_000, async () => {
         const next = await snapshotOrNothing(story.talliesAt(turn), electionId);
-        return next === undefined || snapshots.has(vectorOf(next)) ? undefined : next;
+        return next !== undefined && next.root.ballots > ballots ? next : undefined;
       });
+      ballots = snapshot.root.ballots;
       snapshots.set(vectorOf(snapshot), snapshot);
       const { matches, differences, rowsCounted } = await recountOf(story.talliesAt(turn), electionId);
       expect({ matches, differences }).toEqual({ matches: true, differences: [] });
@@ -363,6 +329,52 @@ test("a sealed election shows ballots alone until the close: Recount is RESULTS_
   const [contest] = root.contests;
   const sum = contest?.options.reduce((all, { count }) => all + count, contest.undervotes);
   expect(sum).toBe(BigInt(votes.length));
+});
+
+describe("the reports of docs/reports.md, on the standbys", () => {
+  const electionId = "reported";
+  const day = 24 * 60 * 60 * 1_000;
+  const [from, to] = [-day, day].map((ms) => new Date(Date.now() + ms).toISOString()) as [string, string];
+  const queries = sqlReports({ election: electionId, region: "north", from, to });
+
+  type Row = Record<string, string | null>;
+
+  /** The rows of all shards, added up by this key. */
+  async function sums(name: string, keyOf: (row: Row) => string, column = "n"): Promise<Record<string, number>> {
+    const query = queries.get(name);
+    if (query === undefined) throw new Error(`docs/reports.md has no report ${name}`);
+    const added: Record<string, number> = {};
+    for (const shard of [0, 1]) {
+      const url = story.cluster.ownerUrl(shard, "standby");
+      const { rows } = await withSession(url, (client) => client.query<Row>(query));
+      for (const row of rows) added[keyOf(row)] = (added[keyOf(row)] ?? 0) + Number(row[column]);
+    }
+    return added;
+  }
+
+  test("agree with the tally, by region, subtree, hour and in the audit trail (I5)", async () => {
+    await story.election(electionId);
+    await story.cast(electionId, 150);
+    const { root, counties, precincts } = await story.expectTally(electionId);
+    const tallied = (regions: typeof precincts) => Object.fromEntries(talliedCounts(regions));
+    await waitFor("the standbys to show it", 20_000, async () => {
+      const ballots = await sums("hours", () => "all", "ballots");
+      return ballots["all"] === Number(root.ballots) ? true : undefined;
+    });
+    expect(await sums("regions", (row) => `${row["region_id"]} ${row["counted"]}`)).toEqual(tallied(precincts));
+    expect(await sums("counties", (row) => `${row["county"]} ${row["counted"]}`)).toEqual(tallied(counties));
+    const north = counties.filter(({ regionId }) => regionId === "north");
+    expect(await sums("subtree", (row) => `north ${row["counted"]}`)).toEqual(tallied(north));
+    const ballotsByCounty = Object.fromEntries(counties.map(({ regionId, ballots }) => [regionId, Number(ballots)]));
+    expect(await sums("hours-by-county", (row) => row["county"] ?? "", "ballots")).toEqual(ballotsByCounty);
+    const everything = await sums("shard-hours", () => "all", "votes");
+    expect(everything["all"]).toBeGreaterThanOrEqual(Number(root.ballots));
+    const audit = await sums("audit", ({ action, election, by }) => `${election} ${action} by ${by}`, "number");
+    const changes = Object.keys(audit).filter((change) => change.startsWith(`${electionId} `));
+    // What was asked for, at the election's home; what was done, on every shard.
+    const done = ["define", "open", "want-created", "want-open"].map((action) => `${electionId} ${action} by admin`);
+    expect(changes.toSorted()).toEqual(done);
+  });
 });
 
 test("after all these stories the independent checker finds nothing wrong (I1, I2, I3, I4, I5, I10)", async () => {

@@ -70,8 +70,8 @@ async function* castVotes(
   const stream = new StreamCall(parts, parts.streamVotesMax);
   const endsAtMs = call.deadlineMs === undefined ? Infinity : performance.now() + answerWithinMs(call.deadlineMs);
   const reading = readVotes(parts, stream, requests, endsAtMs);
-  // Heard from the start: a caller that leaves fails the reading while its votes are still unsettled, and a rejection that
-  // nobody listens to ends the process.
+  // Heard from the start: garbage fails the reading while votes that came before it are still unsettled, and a rejection
+  // that nobody listens to ends the process.
   reading.catch(() => {});
   try {
     yield* stream.answers();

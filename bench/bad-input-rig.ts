@@ -64,12 +64,14 @@ export class BadInputRig {
   readonly elections: Client<typeof ElectionService>;
   readonly tally: Client<typeof TallyService>;
   readonly #postgres: pg.Client;
+  readonly #pids: ReadonlyMap<string, number>;
 
   private constructor(cluster: EmbeddedCluster, postgres: pg.Client) {
     const [router] = cluster.endpoints.routers;
     if (router === undefined) throw new Error("the cluster has no router");
     this.cluster = cluster;
     this.#postgres = postgres;
+    this.#pids = new Map(cluster.processNames().map((name) => [name, cluster.pid(name)]));
     this.grpcAddress = router.grpc;
     this.connectUrl = router.connect;
     this.grpc = new RawGrpc(router.grpc);
@@ -97,6 +99,11 @@ export class BadInputRig {
     this.grpc.cut();
     await this.#postgres.end().catch(() => {});
     await this.cluster.stop();
+  }
+
+  /** Processes that have ended since the start: a supervisor starts them again, so that they serve proves nothing. */
+  fallen(): string[] {
+    return [...this.#pids].filter(([name, pid]) => this.cluster.pid(name) !== pid).map(([name]) => name);
   }
 
   get asAdmin(): { authorization: string } {

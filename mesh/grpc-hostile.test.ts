@@ -178,7 +178,7 @@ test("10,000 streams opened and reset leave the server up", async () => {
 }, 30_000);
 
 test("health tells each service's state, and what nobody serves is not found", async () => {
-  const { server, port } = await start();
+  const { server, port, session } = await start();
   const probe = new HealthProbe(`127.0.0.1:${port}`);
   closers.push(() => probe.close());
   expect(await probe.isServing(VoteService.typeName, 2_000)).toBe(false);
@@ -186,4 +186,7 @@ test("health tells each service's state, and what nobody serves is not found", a
   expect(await probe.isServing(VoteService.typeName, 2_000)).toBe(true);
   expect(await probe.isServing("", 2_000)).toBe(false);
   expect(await probe.isServing("urna.v1.NoService", 2_000)).toBe(false);
+  const path = { ":path": "/grpc.health.v1.Health/Check" };
+  const nobody = Buffer.from("\n\x11urna.v1.NoService");
+  expect(await statusOf(session, framed(nobody), path)).toMatchObject({ code: 5, reason: undefined });
 });

@@ -16,6 +16,8 @@ export function rejectionOfTransport(code: number, details: string): RejectionEr
   switch (code) {
     case codes.OK:
     case codes.CANCELLED:
+    // Health says so of a service that nobody serves.
+    case codes.NOT_FOUND:
     case codes.UNAVAILABLE:
       return undefined;
     case codes.DEADLINE_EXCEEDED:

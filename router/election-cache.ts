@@ -4,6 +4,7 @@
  * remembered for a moment only, and the look-ups that are under way are bounded (I9).
  */
 import type { KeyObject } from "node:crypto";
+import type { Logger } from "#mesh/log.ts";
 import type { ElectionShape } from "#proto/election-shape.ts";
 import { electionShape } from "#proto/election-shape.ts";
 import type { ElectionRecord } from "#proto/generated/urna/v1/shard_service_pb.js";
@@ -34,9 +35,12 @@ export class ElectionCache {
   readonly #unknownUntilMs = new Map<string, number>();
   readonly #lookUps = new Map<string, Promise<CachedElection>>();
 
-  constructor(read: ReadElection, routerKey: KeyObject) {
+  readonly #log: Logger;
+
+  constructor(read: ReadElection, routerKey: KeyObject, log: Logger) {
     this.#read = read;
     this.#routerKey = routerKey;
+    this.#log = log;
   }
 
   /** At once, or undefined when the election must be looked up. Throws UNKNOWN_ELECTION. */
@@ -47,7 +51,7 @@ export class ElectionCache {
     return undefined;
   }
 
-  /** Throws UNKNOWN_ELECTION, SHARD_UNAVAILABLE or OVERLOADED. */
+  /** Throws UNKNOWN_ELECTION, SHARD_UNAVAILABLE, OVERLOADED or INTERNAL. */
   async get(electionId: string): Promise<CachedElection> {
     const election = this.peek(electionId);
     if (election !== undefined) return election;
@@ -81,12 +85,22 @@ export class ElectionCache {
       electionId,
       shape,
       definitionHash: shape.definitionHash,
-      nullifiers: new NullifierMaker(unwrapKey(this.#routerKey, electionId, record.wrappedKey)),
+      nullifiers: new NullifierMaker(this.#unwrap(electionId, record.wrappedKey)),
     };
     const [oldest] = this.#elections.keys();
     if (this.#elections.size >= electionsMax && oldest !== undefined) this.#elections.delete(oldest);
     this.#elections.set(electionId, election);
     return election;
+  }
+
+  #unwrap(electionId: string, wrappedKey: Uint8Array): Uint8Array {
+    try {
+      return unwrapKey(this.#routerKey, electionId, wrappedKey);
+    } catch (cause) {
+      // Said once a look-up, not once a vote.
+      this.#log.error({ err: cause, election: electionId }, "the election's key was wrapped under another router key");
+      throw new RejectionError("INTERNAL");
+    }
   }
 
   #isUnknown(electionId: string): boolean {

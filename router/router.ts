@@ -66,7 +66,7 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
   const gate = new Gate();
   const routerKey = createSecretKey(config.routerKey);
   const admission = new Admission({ ...admissionLimits, votesMax: config.waitingVotesMax, ...limits });
-  const cache = new ElectionCache((electionId) => readHome(links, electionId, lookUpLimitMs), routerKey);
+  const cache = new ElectionCache((electionId) => readHome(links, electionId, lookUpLimitMs), routerKey, log);
   const casting = new Casting({ cache, admission, log });
   let tellHealth = () => {};
   const links = new ShardLinks({

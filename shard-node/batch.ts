@@ -74,22 +74,21 @@ export function sealVotes(
   existing: Existing,
 ): SealedBatch {
   const settled: [WaitingVote, Settlement][] = [];
-  const fresh = new Map<string, WaitingVote>();
+  const fresh = new FreshVotes();
   const echoes: [vote: WaitingVote, first: WaitingVote][] = [];
   for (const vote of votes) {
-    const known = existing.get(vote);
-    const key = vote.frame.electionId + vote.nullifier;
-    const first = fresh.get(key);
+    const known = existing.size === 0 ? undefined : existing.get(vote);
+    const first = fresh.firstOf(vote);
     if (known !== undefined) settled.push([vote, repeatOrTaken(vote, known)]);
     else if (first !== undefined) echoes.push([vote, first]);
     else {
       const refusal = refusalOf(book, vote);
-      if (refusal === undefined) fresh.set(key, vote);
+      if (refusal === undefined) fresh.add(vote);
       else settled.push([vote, { outcome: refusal }]);
     }
   }
   const batch = sealEmpty(head, nowMs);
-  const leaves = placeInLog(fresh.values(), head.treeSize);
+  const leaves = placeInLog(fresh.all, head.treeSize);
   for (const [vote, leafIndex] of leaves) {
     settled.push([vote, { outcome: RecordOutcome.RECORDED, leafIndex, batch: batch.identity.number }]);
   }
@@ -100,6 +99,24 @@ export function sealVotes(
   }
   const newVotes = byElection(book, leaves);
   return { ...batch, newVotes, newVoteCount: leaves.size, deltas: countDeltas(newVotes), answers: settled };
+}
+
+/** The first vote of each voter, election by election. */
+class FreshVotes {
+  readonly all: WaitingVote[] = [];
+  readonly #elections = new Map<string, Map<string, WaitingVote>>();
+
+  firstOf({ frame, nullifier }: WaitingVote): WaitingVote | undefined {
+    return this.#elections.get(frame.electionId)?.get(nullifier);
+  }
+
+  add(vote: WaitingVote): void {
+    const { electionId } = vote.frame;
+    const voters = this.#elections.get(electionId) ?? new Map<string, WaitingVote>();
+    voters.set(vote.nullifier, vote);
+    this.#elections.set(electionId, voters);
+    this.all.push(vote);
+  }
 }
 
 /** Why the writer refuses a vote that is new, or undefined. Only the shard decides this. */
@@ -130,8 +147,8 @@ function repeatOrTaken(vote: WaitingVote, first: ExistingVote): Settlement {
 }
 
 /** Dense leaf numbers in nullifier order: neither arrival order nor a time is in the log (ledger). */
-function placeInLog(votes: Iterable<WaitingVote>, treeSize: number): Map<WaitingVote, number> {
-  const sorted = [...votes].sort((a, b) => (a.nullifier < b.nullifier ? -1 : a.nullifier > b.nullifier ? 1 : 0));
+function placeInLog(votes: readonly WaitingVote[], treeSize: number): Map<WaitingVote, number> {
+  const sorted = votes.toSorted((a, b) => (a.nullifier < b.nullifier ? -1 : a.nullifier > b.nullifier ? 1 : 0));
   return new Map(sorted.map((vote, i) => [vote, treeSize + i]));
 }
 
@@ -160,10 +177,8 @@ function countDeltas(newVotes: readonly NewVotes[]): CountDeltas {
     for (const vote of votes) {
       const counts = election.countsOf(vote.region, vote.ballot);
       if (counts === undefined) throw new Error("a ballot that cannot be counted was accepted (I5)");
-      for (const [cell, n] of counts) {
-        const place = vote.region * cellsOfElection + cell;
-        sums.set(place, (sums.get(place) ?? 0) + n);
-      }
+      const start = vote.region * cellsOfElection;
+      for (const [cell, n] of counts) sums.set(start + cell, (sums.get(start + cell) ?? 0) + n);
     }
     for (const [place, n] of sums) {
       deltas.elections.push(election.number);

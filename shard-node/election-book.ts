@@ -25,7 +25,8 @@ export class ElectionEntry {
   state: ElectionState = ElectionState.CREATED;
   openBatch = 0;
   closeBatch = 0;
-  readonly #countsCache = new Map<string, CellCounts | undefined>();
+  /** By region, then by ballot. */
+  readonly #countsCache = new Map<number, Map<string, CellCounts | undefined>>();
   #countsCacheBytes = 0;
 
   constructor(number: number, shape: ElectionShape, wrappedKey: Uint8Array) {
@@ -51,21 +52,25 @@ export class ElectionEntry {
 
   /** What the ballot adds in this leaf region, or undefined when it is not a canonical ballot of the region: routers check, the shard asserts. */
   countsOf(region: number, ballot: string): CellCounts | undefined {
-    const key = `${region}:${ballot}`;
-    if (this.#countsCache.has(key)) return this.#countsCache.get(key);
+    const known = this.#countsCache.get(region);
+    const counts = known?.get(ballot);
+    if (counts !== undefined || known?.has(ballot) === true) return counts;
     const bytes = Buffer.from(ballot, "latin1");
-    const counts = isCanonicalBallot(this.shape, region, bytes) ? ballotCounts(this.shape, region, bytes) : undefined;
-    this.#remember(key, counts);
-    return counts;
+    const canonical = isCanonicalBallot(this.shape, region, bytes);
+    return this.#remember(region, ballot, canonical ? ballotCounts(this.shape, region, bytes) : undefined);
   }
 
-  #remember(key: string, counts: CellCounts | undefined): void {
+  #remember(region: number, ballot: string, counts: CellCounts | undefined): CellCounts | undefined {
     if (this.#countsCacheBytes >= countsCacheBytesMax) {
       this.#countsCache.clear();
       this.#countsCacheBytes = 0;
     }
-    this.#countsCache.set(key, counts);
-    this.#countsCacheBytes += bytesPerEntry + key.length + bytesPerCount * (counts?.size ?? 0);
+    const ofRegion = this.#countsCache.get(region) ?? new Map<string, CellCounts | undefined>();
+    // A slice of a frame's ballots would keep the whole frame alive.
+    ofRegion.set(Buffer.from(ballot, "latin1").toString("latin1"), counts);
+    this.#countsCache.set(region, ofRegion);
+    this.#countsCacheBytes += bytesPerEntry + ballot.length + bytesPerCount * (counts?.size ?? 0);
+    return counts;
   }
 }
 

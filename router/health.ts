@@ -1,6 +1,7 @@
 /**
- * What the health service says. Votes and elections are served once every shard's writer has been reached, and from then on
- * while one is: a router that can do part of the work is better than none. TallyService is served while the tally says so.
+ * What the health service says. Votes and elections are served while one shard's writer is reached: a router that can do part
+ * of the work is better than none. Only a router that has just started waits for all of them, for a moment. TallyService is
+ * served while the tally says so.
  */
 import type { Directory } from "#mesh/directory.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
@@ -12,6 +13,7 @@ import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import type { ShardLinks } from "./shard-links.ts";
 
 const probeLimitMs = 500;
+const waitForAllMs = 5_000;
 
 export class RouterHealth {
   readonly #grpc: GrpcServer;
@@ -19,6 +21,7 @@ export class RouterHealth {
   readonly #directory: Directory;
   readonly #told = new Map<string, boolean>();
   #probe: { readonly address: string; readonly client: HealthProbe } | undefined;
+  readonly #startedAtMs = performance.now();
   #hadAll = false;
   #ended = false;
 
@@ -30,11 +33,12 @@ export class RouterHealth {
     this.update();
   }
 
-  /** To be called whenever a shard's stream opens or breaks. */
+  /** To be called whenever a shard's stream opens or breaks, and now and then. */
   update(): void {
     const { links } = this.#links;
     this.#hadAll ||= links.every(({ connected }) => connected);
-    const serves = this.#hadAll && links.some(({ connected }) => connected);
+    const hasWaited = performance.now() - this.#startedAtMs >= waitForAllMs;
+    const serves = (this.#hadAll || hasWaited) && links.some(({ connected }) => connected);
     for (const service of ["", VoteService.typeName, ElectionService.typeName]) this.#tell(service, serves);
   }
 

@@ -104,7 +104,10 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
   };
   const health = new RouterHealth(grpc, links, directory);
   tellHealth = () => health.update();
-  const ticker = setInterval(() => void health.probeTally(), healthTickMs);
+  const ticker = setInterval(() => {
+    health.update();
+    void health.probeTally();
+  }, healthTickMs);
   void health.probeTally();
   metrics.watch(registry, {
     waitingVotes: () => links.links.reduce((sum, { waiting }) => sum + waiting, 0),

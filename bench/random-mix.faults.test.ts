@@ -62,10 +62,19 @@ test(`random mix of kills and freezes with seed ${seed}: nothing acknowledged is
     },
     async () => {
       const shard = pick([0, 1]);
-      const query =
-        "SELECT count(pg_terminate_backend(pid))::int AS ended FROM pg_stat_activity WHERE usename = 'urna_shard'";
+      const how = pick(["pg_terminate_backend", "pg_cancel_backend"]);
+      const query = `SELECT count(${how}(pid))::int AS ended FROM pg_stat_activity WHERE usename = 'urna_shard'`;
       const [row] = await story.sql<{ ended: number }>(shard, query).catch(() => []);
-      return `end ${row?.ended ?? 0} sessions of shard ${shard}`;
+      return `${how} of ${row?.ended ?? 0} sessions of shard ${shard}`;
+    },
+    async () => {
+      // Postgres starts anew, and shows commits that were still waiting for the standby.
+      const shard = pick([0, 1]);
+      const query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'urna-writer'";
+      const [row] = await story.sql<{ pid: number }>(shard, query).catch(() => []);
+      if (row === undefined) return `shard ${shard} had no writer's session`;
+      process.kill(row.pid, "SIGKILL");
+      return `kill -9 of a backend of shard ${shard}`;
     },
   ];
   while (performance.now() < untilMs) {

@@ -17,7 +17,8 @@ export class HealthProbe {
   /** False also when the server cannot be reached in time. `service` is its full name, "" the whole server. */
   isServing(service: string, limitMs: number): Promise<boolean> {
     const check = healthService["Check"] as MethodDefinition<{ service: string }, HealthAnswer>;
-    return new Promise((resolve) => {
+    return new Promise<boolean>((resolve) => {
+      // Throws, and so rejects, when the probe has been closed.
       this.#client.makeUnaryRequest(
         check.path,
         check.requestSerialize,
@@ -26,7 +27,7 @@ export class HealthProbe {
         { deadline: Date.now() + limitMs },
         (error, answer) => resolve(error === null && answer?.status === "SERVING"),
       );
-    });
+    }).catch(() => false);
   }
 
   close(): void {

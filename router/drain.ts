@@ -7,9 +7,9 @@ import type { ConnectServer } from "#mesh/connect-server.ts";
 import type { Directory } from "#mesh/directory.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
 import type { MetricsServer } from "#mesh/metrics.ts";
-import { RejectionError } from "#proto/rejections.ts";
 import type { Admission } from "./admission.ts";
 import type { Casting } from "./casting.ts";
+import type { Gate } from "./gate.ts";
 import type { RouterHealth } from "./health.ts";
 import type { TallyRelay } from "./tally-relay.ts";
 
@@ -29,19 +29,6 @@ export type DrainedParts = {
 };
 
 const settledCheckMs = 20;
-
-/** Whether the router takes votes and changes. */
-export class Gate {
-  #open = true;
-
-  readonly demandOpen = (): void => {
-    if (!this.#open) throw new RejectionError("SHARD_UNAVAILABLE", "this router is stopping: send it to another one");
-  };
-
-  close(): void {
-    this.#open = false;
-  }
-}
 
 export async function drainRouter(parts: DrainedParts): Promise<void> {
   const { admission, casting, grpc, connect, settleMs, graceMs } = parts;

@@ -68,7 +68,7 @@ test("a close that one shard cannot make in time says that it is recorded and wi
   if (away === undefined) throw new Error("two shards are expected");
   away.role = ShardRole.SPARE;
   const failure = await elections
-    .closeElection({ electionId }, { ...asAdmin, deadlineMs: 400 })
+    .closeElection({ electionId }, { ...asAdmin, deadlineMs: 1_000 })
     .catch((e: unknown) => e);
   expect(failure).toMatchObject({ reason: "SHARD_UNAVAILABLE" });
   expect(String(failure)).toContain("recorded");

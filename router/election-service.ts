@@ -19,6 +19,7 @@ import { backoffMs } from "./backoff.ts";
 import { answerWithinMs } from "./call-deadline.ts";
 import type { ElectionCache } from "./election-cache.ts";
 import { makeWrappedKey } from "./election-key.ts";
+import type { Gate } from "./gate.ts";
 import type { ShardLinks } from "./shard-links.ts";
 import type { ShardNodes } from "./shard-nodes.ts";
 
@@ -27,8 +28,7 @@ export type ElectionServiceParts = {
   readonly cache: ElectionCache;
   readonly adminToken: AdminToken;
   readonly routerKey: KeyObject;
-  /** Throws when the router takes no more changes. */
-  readonly demandOpen: () => void;
+  readonly gate: Gate;
 };
 
 /** The identity of who asked, as control batches keep it: there is one admin token. */
@@ -93,9 +93,9 @@ async function changeState(
 }
 
 /** Returns when the call must be answered, by performance.now(). */
-function beginChange({ adminToken, demandOpen }: ElectionServiceParts, call: CallContext): number {
+function beginChange({ adminToken, gate }: ElectionServiceParts, call: CallContext): number {
   adminToken.demand(call);
-  demandOpen();
+  gate.demandOpen();
   return performance.now() + answerWithinMs(call.deadlineMs);
 }
 

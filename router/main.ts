@@ -4,6 +4,7 @@
  *   config.ts            what can be set
  *   router.ts            opens all parts; drain.ts closes them
  *   vote-service.ts      the calls that cast votes; call-deadline.ts says by when they are answered
+ *   gate.ts              whether the router still takes votes
  *   vote-calls.ts        a call, a batch, a stream: who waits for which vote
  *   casting.ts           a vote's way: admitted, checked, made anonymous, handed to its shard
  *   pending-vote.ts      one vote until its one outcome; admission.ts bounds how many there are

@@ -24,9 +24,10 @@ import {
   lookUpLimitMs,
   streamVotesMax,
 } from "./config.ts";
-import { drainRouter, Gate } from "./drain.ts";
+import { drainRouter } from "./drain.ts";
 import { ElectionCache } from "./election-cache.ts";
 import { electionService, readHome } from "./election-service.ts";
+import { Gate } from "./gate.ts";
 import { RouterHealth } from "./health.ts";
 import { meshService } from "./mesh-service.ts";
 import { RouterMetrics } from "./metrics.ts";
@@ -80,15 +81,11 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
   });
   casting.connect(links);
   const relay = new TallyRelay(directory);
-  const { demandOpen } = gate;
   const bindings = [
-    bind(
-      VoteService,
-      voteService({ casting, metrics, cache, links, demandOpen, streamVotesMax: streamVotesMaxOf(config) }),
-    ),
+    bind(VoteService, voteService({ casting, metrics, cache, links, gate, streamVotesMax: streamVotesMaxOf(config) })),
     bind(
       ElectionService,
-      electionService({ links, cache, routerKey, demandOpen, adminToken: new AdminToken(config.adminToken) }),
+      electionService({ links, cache, routerKey, gate, adminToken: new AdminToken(config.adminToken) }),
     ),
     bind(TallyService, relay.service),
     bind(MeshService, meshService(links, directory)),

@@ -98,6 +98,7 @@ export class StreamCall implements VoteOwner {
   #timer: NodeJS.Timeout | undefined;
   #nextIndex = 0;
   #ended = false;
+  #failure: RejectionError | undefined;
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
 
@@ -130,9 +131,10 @@ export class StreamCall implements VoteOwner {
     this.#answer(sequence, rejectionOutcome(rejection));
   }
 
-  /** No more votes will come; the answers end with the last of those that did. */
-  end(): void {
+  /** No more votes will come, or be taken; the answers end with the last of those that did, or fail then. */
+  end(failure?: RejectionError): void {
     this.#ended = true;
+    this.#failure ??= failure;
     this.#wake();
   }
 
@@ -143,7 +145,10 @@ export class StreamCall implements VoteOwner {
       this.#wake();
       yield* answers;
       if (this.#answers.length > 0) continue;
-      if (this.#ended && this.#unsettled.size === 0) return;
+      if (this.#ended && this.#unsettled.size === 0) {
+        if (this.#failure !== undefined) throw this.#failure;
+        return;
+      }
       await new Promise<void>((resolve) => {
         this.#wakeReader = resolve;
       });

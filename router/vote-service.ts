@@ -21,6 +21,8 @@ import { RejectionError } from "#proto/rejections.ts";
 import { checkVoterId } from "./ballot-form.ts";
 import { answerWithinMs } from "./call-deadline.ts";
 import type { ElectionCache } from "./election-cache.ts";
+import type { Gate } from "./gate.ts";
+import { routerStops } from "./gate.ts";
 import { identityBytes } from "./nullifier.ts";
 import type { ShardLinks } from "./shard-links.ts";
 import { BatchCall, castOne, StreamCall, type VoteCallParts } from "./vote-calls.ts";
@@ -31,21 +33,20 @@ export type VoteServiceParts = VoteCallParts & {
   readonly links: ShardLinks;
   /** Votes of one stream that may be unsettled, or settled and not yet taken. */
   readonly streamVotesMax: number;
-  /** Throws when the router takes no more votes. */
-  readonly demandOpen: () => void;
+  readonly gate: Gate;
 };
 
 export function voteService(parts: VoteServiceParts): ServiceImplementation<typeof VoteService> {
-  const { metrics, demandOpen } = parts;
+  const { metrics, gate } = parts;
   return {
     async castVote({ vote }, call) {
-      demandOpen();
+      gate.demandOpen();
       if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
       const answered = metrics.callStarted("CastVote");
       return await castOne(parts, vote, answerWithinMs(call.deadlineMs)).finally(answered);
     },
     async castVoteBatch({ votes }, call) {
-      demandOpen();
+      gate.demandOpen();
       demandBatch(votes.length);
       const answered = metrics.callStarted("CastVoteBatch");
       return await new BatchCall(parts, votes.length).cast(votes, answerWithinMs(call.deadlineMs)).finally(answered);
@@ -73,17 +74,19 @@ async function* castVotes(
   // Heard from the start: garbage fails the reading while votes that came before it are still unsettled, and a rejection
   // that nobody listens to ends the process.
   reading.catch(() => {});
+  const stopListening = parts.gate.onClose(() => stream.end(routerStops()));
   try {
     yield* stream.answers();
     await reading;
   } finally {
+    stopListening();
     // The caller may have left: votes that it sent go their way all the same, wholly in or wholly out.
     stream.end();
   }
 }
 
 async function readVotes(
-  { demandOpen }: VoteServiceParts,
+  { gate }: VoteServiceParts,
   stream: StreamCall,
   requests: AsyncIterable<CastVotesRequest>,
   endsAtMs: number,
@@ -91,7 +94,7 @@ async function readVotes(
   try {
     for await (const { sequence, vote } of requests) {
       try {
-        demandOpen();
+        gate.demandOpen();
         if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
         stream.cast(sequence, vote, Math.min(answerWithinMs(deadlineDefaultMs), endsAtMs - performance.now()));
       } catch (cause) {

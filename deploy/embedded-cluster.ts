@@ -94,6 +94,7 @@ export class EmbeddedCluster {
     if (signal === "SIGKILL" && !(await running.endsWithin(killedLimitMs))) throw new Error(`${name} did not end`);
   }
 
+  /** Of a Postgres server the postmaster alone: its sessions, and what sends and takes WAL, go on. */
   freeze(name: string): void {
     this.#supervisor(name).signal("SIGSTOP");
   }

@@ -315,6 +315,32 @@ test("more votes than the router may hold are refused at once, and say when to c
   await harness.votes.castVote({ vote: vote("late") });
 });
 
+test("votes that are refused after their election was looked up give their room back (I9)", async () => {
+  const harness = await start({ shardCount: 2, limits: { votesMax: 100 } });
+  const batch = Array.from({ length: 100 }, (_, i) => vote(`v${i}`));
+  const first = (await harness.votes.castVoteBatch({ votes: batch })).outcomes.map(named);
+  expect(first).toContain("OVERLOADED");
+  expect(new Set(first)).toEqual(new Set(["recorded", "OVERLOADED"]));
+  expect(harness.router.heldVotes()).toBe(0);
+});
+
+test("a shard that is stuck leaves room for the votes of the others (I9)", async () => {
+  const harness = await start({ shardCount: 2, limits: { votesMax: 100 } });
+  await harness.votes.castVote({ vote: vote("first") });
+  const stuck = shardOf(harness, 1);
+  stuck.script = noAnswer;
+  const framesBefore = stuck.frames.length;
+  const batchOf = (name: string, votes: number) => Array.from({ length: votes }, (_, i) => vote(`${name}-${i}`));
+  const held = harness.votes.castVoteBatch({ votes: batchOf("held", 100) }, { deadlineMs: 2_000 });
+  await expect.poll(() => stuck.frames.length).toBeGreaterThan(framesBefore);
+  await expect.poll(() => harness.router.heldVotes()).toBeLessThanOrEqual(50);
+  const names = (await harness.votes.castVoteBatch({ votes: batchOf("next", 80) }, { deadlineMs: 1_000 })).outcomes.map(
+    named,
+  );
+  expect(names.filter((name) => name === "recorded").length).toBeGreaterThan(20);
+  await held;
+});
+
 test("every sequence of a stream is answered exactly once (I4)", async () => {
   const harness = await start({ shardCount: 2 });
   const stream = harness.votes.castVotes();

@@ -85,15 +85,23 @@ export class Casting {
   async #lookUpThenPrepare(vote: PendingVote): Promise<void> {
     vote.hold();
     this.#lookingUp.add(vote);
+    let election: CachedElection | undefined;
     try {
-      const election = await this.#parts.cache.get(vote.source.electionId);
-      if (!vote.settled) this.#prepare(vote, election);
-      else vote.release();
+      election = await this.#parts.cache.get(vote.source.electionId);
     } catch (cause) {
       this.#refuse(vote, cause);
-      vote.release();
     } finally {
       this.#lookingUp.delete(vote);
+      vote.release();
+    }
+    if (election !== undefined && !vote.settled) this.#tryPrepare(vote, election);
+  }
+
+  #tryPrepare(vote: PendingVote, election: CachedElection): void {
+    try {
+      this.#prepare(vote, election);
+    } catch (cause) {
+      this.#refuse(vote, cause);
     }
   }
 

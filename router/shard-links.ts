@@ -74,8 +74,10 @@ export class ShardLinks {
     this.#stopListening();
     const left = this.links.flatMap((link) => link.close());
     for (const { nodes } of this.#shards.values()) nodes.close();
-    for (const vote of this.#parked) vote.release();
-    return [...left, ...this.#parked];
+    const parked = [...this.#parked];
+    this.#parked.clear();
+    for (const vote of parked) vote.release();
+    return [...left, ...parked];
   }
 
   #shardOf(bytes: Uint8Array): Shard {

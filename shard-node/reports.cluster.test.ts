@@ -81,12 +81,11 @@ test("the reports by hour of batch add up to all votes (I5)", async () => {
 
 test("the audit trail names who defined and opened each election", async () => {
   const lines = (await rowsOf(rigOf(), "audit")).filter((line) => line.includes(" | reported | "));
-  expect(lines.map((line) => line.split(" | ").slice(2).join(" "))).toEqual([
-    "want-created reported rig",
-    "want-open reported rig",
-    "define reported rig",
-    "open reported rig",
-  ]);
+  const actions = lines.map((line) => line.split(" | ").slice(2).join(" "));
+  // The shard copies an election whenever it notices it: before its opening is asked for, or after.
+  const expected = ["want-created reported rig", "define reported rig", "want-open reported rig", "open reported rig"];
+  expect(actions.toSorted()).toEqual(expected.toSorted());
+  expect([actions[0], actions[3]]).toEqual([expected[0], expected[3]]);
 });
 
 for (const name of ["regions", "counties", "subtree", "hours", "hours-by-county", "shard-hours", "audit"]) {

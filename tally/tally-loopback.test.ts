@@ -227,7 +227,7 @@ test("an election that is created while somebody asks for it is waited for; one 
   }
   expect((await asked).cut?.state).toBe(CREATED);
   await expect(tally.root("nobody")).rejects.toMatchObject({ reason: "UNKNOWN_ELECTION" });
-  await expect(tally.client.getTally({ electionId: "nobody" }, { deadlineMs: 200 })).rejects.toMatchObject({
+  await expect(tally.client.getTally({ electionId: "nobody" }, { deadlineMs: 700 })).rejects.toMatchObject({
     reason: "UNKNOWN_ELECTION",
   });
 });

@@ -1,17 +1,13 @@
-/** Who waits for votes: a unary call, a batch, a stream. Each vote of a call is settled once, and each call answered once. */
-import { create } from "@bufbuild/protobuf";
+/**
+ * Who waits for votes: a unary call, a batch, a stream. Each vote of a call is settled once, and each call answered once.
+ * Messages are literals: `create` copies field by field, and that shows at a hundred thousand votes a second.
+ */
 import { rejectionMessage } from "#mesh/rejection-status.ts";
 import type { Outcome, Receipt, Rejection, Vote } from "#proto/generated/urna/v1/vote_pb.js";
-import { OutcomeSchema } from "#proto/generated/urna/v1/vote_pb.js";
 import type {
   CastVoteBatchResponse,
   CastVoteResponse,
   CastVotesResponse,
-} from "#proto/generated/urna/v1/vote_service_pb.js";
-import {
-  CastVoteBatchResponseSchema,
-  CastVoteResponseSchema,
-  CastVotesResponseSchema,
 } from "#proto/generated/urna/v1/vote_service_pb.js";
 import type { RejectionError } from "#proto/rejections.ts";
 import type { Casting } from "./casting.ts";
@@ -28,7 +24,7 @@ export function castOne(parts: VoteCallParts, vote: Vote, withinMs: number): Pro
       accepted(_index, receipt, repeat) {
         clearTimeout(timer);
         parts.metrics.voteAnswered(repeat ? "repeat" : "recorded");
-        resolve(create(CastVoteResponseSchema, { receipt, repeat }));
+        resolve({ $typeName: "urna.v1.CastVoteResponse", receipt, repeat });
       },
       refused(_index, rejection) {
         clearTimeout(timer);
@@ -82,7 +78,7 @@ export class BatchCall implements VoteOwner {
     this.#outcomes[index] = outcome;
     this.#unsettled -= 1;
     if (this.#unsettled > 0) return;
-    this.#answer.resolve(create(CastVoteBatchResponseSchema, { outcomes: this.#outcomes }));
+    this.#answer.resolve({ $typeName: "urna.v1.CastVoteBatchResponse", outcomes: this.#outcomes });
   }
 }
 
@@ -173,7 +169,7 @@ export class StreamCall implements VoteOwner {
   }
 
   #answer(sequence: bigint, outcome: Outcome): void {
-    this.#answers.push(create(CastVotesResponseSchema, { sequence, outcome }));
+    this.#answers.push({ $typeName: "urna.v1.CastVotesResponse", sequence, outcome });
     this.#wake();
   }
 
@@ -201,7 +197,7 @@ export class StreamCall implements VoteOwner {
 }
 
 function receiptOutcome(receipt: Receipt, repeat: boolean): Outcome {
-  return create(OutcomeSchema, { result: { case: "receipt", value: receipt }, repeat });
+  return { $typeName: "urna.v1.Outcome", result: { case: "receipt", value: receipt }, repeat };
 }
 
 /** A rejection that many votes share is turned into its message once. */
@@ -213,5 +209,5 @@ function rejectionOutcome(rejection: RejectionError): Outcome {
     value = rejectionMessage(rejection);
     messages.set(rejection, value);
   }
-  return create(OutcomeSchema, { result: { case: "rejection", value } });
+  return { $typeName: "urna.v1.Outcome", result: { case: "rejection", value }, repeat: false };
 }

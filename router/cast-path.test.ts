@@ -3,10 +3,9 @@ import { afterEach, expect, test } from "vitest";
 import { HealthProbe } from "#mesh/health-probe.ts";
 import { ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
-import type { Outcome } from "#proto/generated/urna/v1/vote_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import type { Harness } from "./router-harness.ts";
-import { definition, electionId, startHarness, viewOf, vote } from "./router-harness.ts";
+import { definition, electionId, named, shardOf, startHarness, viewOf, vote } from "./router-harness.ts";
 import { answerAll, answerEach, inTurn, recordAll, ScriptedShard } from "./scripted-shard.ts";
 
 const closers: (() => Promise<void>)[] = [];
@@ -19,18 +18,6 @@ async function start(options: Parameters<typeof startHarness>[0] = {}): Promise<
   const harness = await startHarness(options);
   closers.push(() => harness.close());
   return harness;
-}
-
-function shardOf({ shards }: Harness, index = 0): ScriptedShard {
-  const shard = shards[index];
-  if (shard === undefined) throw new Error(`no shard ${index}`);
-  return shard;
-}
-
-/** "recorded", "repeat", or the reason. */
-function named({ result, repeat }: Outcome): string {
-  if (result.case === "rejection") return result.value.reason;
-  return repeat ? "repeat" : "recorded";
 }
 
 const noAnswer = () => undefined;
@@ -294,105 +281,6 @@ test("a writer that answers nothing is left for the one that took over", async (
   await harness.votes.castVote({ vote: vote("v1") });
   expect(frozen.frames).toHaveLength(1);
   expect(successor.frames).toHaveLength(1);
-});
-
-test("more votes than the router may hold are refused at once, and say when to come back (I9)", async () => {
-  const harness = await start({ limits: { votesMax: 100 } });
-  const held = Promise.withResolvers<void>();
-  const shard = shardOf(harness);
-  shard.script = async (frame) => {
-    await held.promise;
-    return recordAll(frame, shard);
-  };
-  const filling = harness.votes.castVoteBatch({ votes: Array.from({ length: 150 }, (_, i) => vote(`v${i}`)) });
-  const one = await harness.votes.castVote({ vote: vote("late") }).catch((cause: unknown) => cause);
-  expect(one).toMatchObject({ reason: "OVERLOADED", retryAfterMs: 250 });
-  held.resolve();
-  const names = (await filling).outcomes.map(named);
-  expect(names.slice(0, 100).every((name) => name === "recorded")).toBe(true);
-  expect(names.slice(100).every((name) => name === "OVERLOADED")).toBe(true);
-  expect(harness.router.heldVotes()).toBe(0);
-  await harness.votes.castVote({ vote: vote("late") });
-});
-
-test("votes that are refused after their election was looked up give their room back (I9)", async () => {
-  const harness = await start({ shardCount: 2, limits: { votesMax: 100 } });
-  const batch = Array.from({ length: 100 }, (_, i) => vote(`v${i}`));
-  const first = (await harness.votes.castVoteBatch({ votes: batch })).outcomes.map(named);
-  expect(first).toContain("OVERLOADED");
-  expect(new Set(first)).toEqual(new Set(["recorded", "OVERLOADED"]));
-  expect(harness.router.heldVotes()).toBe(0);
-});
-
-test("a shard that is stuck leaves room for the votes of the others (I9)", async () => {
-  const harness = await start({ shardCount: 2, limits: { votesMax: 100 } });
-  await harness.votes.castVote({ vote: vote("first") });
-  const stuck = shardOf(harness, 1);
-  stuck.script = noAnswer;
-  const framesBefore = stuck.frames.length;
-  const batchOf = (name: string, votes: number) => Array.from({ length: votes }, (_, i) => vote(`${name}-${i}`));
-  const held = harness.votes.castVoteBatch({ votes: batchOf("held", 100) }, { deadlineMs: 2_000 });
-  await expect.poll(() => stuck.frames.length).toBeGreaterThan(framesBefore);
-  await expect.poll(() => harness.router.heldVotes()).toBeLessThanOrEqual(50);
-  const names = (await harness.votes.castVoteBatch({ votes: batchOf("next", 80) }, { deadlineMs: 1_000 })).outcomes.map(
-    named,
-  );
-  expect(names.filter((name) => name === "recorded").length).toBeGreaterThan(20);
-  await held;
-});
-
-test("every sequence of a stream is answered exactly once (I4)", async () => {
-  const harness = await start({ shardCount: 2 });
-  const stream = harness.votes.castVotes();
-  const count = 3_000;
-  for (let i = 0; i < count; i++) stream.send({ sequence: BigInt(i), vote: vote(`v${i}`) });
-  stream.send({ sequence: BigInt(count) });
-  stream.end();
-  const seen = new Map<bigint, string>();
-  for await (const { sequence, outcome } of stream.responses) {
-    expect(seen.has(sequence)).toBe(false);
-    seen.set(sequence, outcome === undefined ? "none" : named(outcome));
-  }
-  expect(seen.size).toBe(count + 1);
-  expect(seen.get(BigInt(count))).toBe("INVALID_REQUEST");
-  expect([...seen.values()].filter((name) => name === "recorded")).toHaveLength(count);
-});
-
-test("a drain settles what was received: what was sent and not answered is unknown", async () => {
-  const harness = await start({ shardCount: 2 });
-  shardOf(harness, 1).script = noAnswer;
-  const batch = Array.from({ length: 100 }, (_, i) => vote(`v${i}`));
-  const casting = harness.votes.castVoteBatch({ votes: batch });
-  await expect.poll(() => harness.router.heldVotes()).toBeGreaterThan(0);
-  await expect.poll(() => shardOf(harness, 1).frames.length).toBe(1);
-  const draining = harness.router.drain();
-  const names = (await casting).outcomes.map(named);
-  expect(new Set(names)).toEqual(new Set(["recorded", "OUTCOME_UNKNOWN"]));
-  await draining;
-});
-
-test("a draining router refuses new votes as retryable", async () => {
-  const harness = await start({ limits: { drainSettleMs: 500 } });
-  shardOf(harness).script = noAnswer;
-  const held = harness.votes.castVote({ vote: vote("v1") }).catch((cause: unknown) => cause);
-  await expect.poll(() => harness.router.heldVotes()).toBe(1);
-  const draining = harness.router.drain();
-  await expect(harness.votes.castVote({ vote: vote("v2") })).rejects.toMatchObject({ reason: "SHARD_UNAVAILABLE" });
-  expect(await held).toMatchObject({ reason: "OUTCOME_UNKNOWN" });
-  await draining;
-});
-
-test("a drain settles a stream's votes, then ends the stream as retryable, without waiting for its caller", async () => {
-  const harness = await start();
-  const stream = harness.votes.castVotes();
-  stream.send({ sequence: 1n, vote: vote("v1") });
-  const responses = stream.responses[Symbol.asyncIterator]();
-  expect((await responses.next()).value?.sequence).toBe(1n);
-  const startedAt = performance.now();
-  const draining = harness.router.drain();
-  await expect(responses.next()).rejects.toMatchObject({ reason: "SHARD_UNAVAILABLE" });
-  await draining;
-  expect(performance.now() - startedAt).toBeLessThan(1_500);
 });
 
 test("a recorded vote's receipt is found again with its key", async () => {

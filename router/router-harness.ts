@@ -9,6 +9,7 @@ import { createLogger } from "#mesh/log.ts";
 import type { ElectionDefinition } from "#proto/generated/urna/v1/election_pb.js";
 import { ContestKind, ElectionDefinitionSchema, KeyKind } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
+import type { Outcome } from "#proto/generated/urna/v1/vote_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import { evenSlotRanges } from "#proto/slots.ts";
 import { admissionLimits } from "./config.ts";
@@ -158,4 +159,16 @@ export function vote(voterId: string, idempotencyKey: Uint8Array = randomBytes(1
     selections: [{ contestId: "mayor", optionIds: ["ada"] }],
     idempotencyKey,
   };
+}
+
+export function shardOf({ shards }: Pick<Harness, "shards">, index = 0): ScriptedShard {
+  const shard = shards[index];
+  if (shard === undefined) throw new Error(`no shard ${index}`);
+  return shard;
+}
+
+/** "recorded", "repeat", or the reason. */
+export function named({ result, repeat }: Outcome): string {
+  if (result.case === "rejection") return result.value.reason;
+  return repeat ? "repeat" : "recorded";
 }

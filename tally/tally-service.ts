@@ -11,7 +11,7 @@ import type {
   TallyService,
   WatchTallyRequest,
 } from "#proto/generated/urna/v1/tally_service_pb.js";
-import { answerMarginMsMin } from "#proto/limits.ts";
+import { answerMarginMsMin, deadlineMsMax } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import type { ElectionSnapshot } from "./election-counts.ts";
 import type { Frame } from "./frame.ts";
@@ -100,10 +100,9 @@ export class TallyCalls implements ServiceImplementation<typeof TallyService> {
     const { frames, limits } = this.#parts;
     const { current } = frames;
     if (current.has(electionId)) return current;
-    const patienceMs = Math.min(
-      limits.unknownElectionWaitMs,
-      (call.deadlineMs ?? Number.POSITIVE_INFINITY) - answerMarginMsMin,
-    );
+    const deadlineMs = call.deadlineMs ?? deadlineMsMax;
+    const marginMs = Math.max(answerMarginMsMin, deadlineMs / 10);
+    const patienceMs = Math.min(limits.unknownElectionWaitMs, deadlineMs - marginMs);
     if (frames.waitingCount >= limits.waitingCallsMax || patienceMs <= 0) return demandElection(current, electionId);
     const knows = (frame: Frame) => frame.has(electionId);
     return demandElection(await frames.frameOnceWhere(knows, patienceMs, call.signal), electionId);

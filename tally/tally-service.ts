@@ -13,6 +13,7 @@ import type {
 } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { answerMarginMsMin, deadlineMsMax } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import { tickMs } from "./config.ts";
 import type { ElectionSnapshot } from "./election-counts.ts";
 import type { Frame } from "./frame.ts";
 import type { FrameHolder, FrameHolders } from "./frame-holders.ts";
@@ -102,7 +103,8 @@ export class TallyCalls implements ServiceImplementation<typeof TallyService> {
     if (current.has(electionId)) return current;
     const deadlineMs = call.deadlineMs ?? deadlineMsMax;
     const marginMs = Math.max(answerMarginMsMin, deadlineMs / 10);
-    const patienceMs = Math.min(limits.unknownElectionWaitMs, deadlineMs - marginMs);
+    // A wait ends with a tick, so it may last one longer than it was given.
+    const patienceMs = Math.min(limits.unknownElectionWaitMs, deadlineMs - marginMs - tickMs);
     if (frames.waitingCount >= limits.waitingCallsMax || patienceMs <= 0) return demandElection(current, electionId);
     const knows = (frame: Frame) => frame.has(electionId);
     return demandElection(await frames.frameOnceWhere(knows, patienceMs, call.signal), electionId);

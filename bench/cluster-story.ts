@@ -150,7 +150,13 @@ export class Story implements AsyncDisposable {
     const pid = rows[0]?.pid;
     if (pid === undefined) throw new Error(`the standby of shard ${shardId} receives no WAL`);
     process.kill(pid, "SIGSTOP");
-    return () => process.kill(pid, "SIGCONT");
+    return () => {
+      try {
+        process.kill(pid, "SIGCONT");
+      } catch {
+        // Postgres has ended the receiver meanwhile, or the story has thawed it already.
+      }
+    };
   }
 
   /** Notes for the checker whether a fault really happened (A10). */

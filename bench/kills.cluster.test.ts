@@ -111,7 +111,11 @@ describe("SIGTERM in the middle of a storm", () => {
       const votes = story.votes(electionId, 200);
       const thaws = await Promise.all([0, 1].map((shard) => story.freezeStandby(shard)));
       // Also when an expectation fails: the stories after this one need standbys.
-      using _thawed = { [Symbol.dispose]: () => thaws.forEach((thaw) => void thaw()) };
+      using _thawed = {
+        [Symbol.dispose]: () => {
+          for (const thaw of thaws) thaw();
+        },
+      };
       const calls = votes.map((vote) =>
         castStrictly(0, vote).then(
           ({ kind }) => kind,

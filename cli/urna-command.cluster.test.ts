@@ -4,6 +4,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";
+import { waitFor } from "#deploy/wait-for.ts";
 import type { CapturedRun } from "./captured-run.ts";
 import { runCaptured } from "./captured-run.ts";
 import { exitCode } from "./exit-code.ts";
@@ -45,7 +46,11 @@ async function untilBallots(ballots: number): Promise<void> {
 // The tests below are one story, told in order.
 
 test("status names every router, the tally and every shard node", { timeout: testLimitMs }, async () => {
-  const run = await urna("status");
+  // A cluster serves before its spares have come up.
+  const run = await waitFor("all nodes in the status", 30_000, async () => {
+    const status = await urna("status");
+    return status.stdout.includes("unreachable") ? undefined : status;
+  });
   expect(run.code).toBe(exitCode.done);
   expect(run.stdout.match(/^router .* serving$/gm)).toHaveLength(2);
   expect(run.stdout).toMatch(/^tally .* serving$/m);

@@ -239,7 +239,7 @@ test("a slot that nobody owns for long ends as SHARD_UNAVAILABLE, not as unknown
   expect(shard.frames.length).toBeLessThan(20);
 });
 
-test("an election of another definition than the cached one is read again from its home", async () => {
+test("a vote checked against an outdated definition is refused as retryable, and the next one is checked anew", async () => {
   const harness = await start();
   const shard = shardOf(harness);
   await harness.votes.castVote({ vote: vote("v1") });
@@ -251,6 +251,7 @@ test("an election of another definition than the cached one is read again from i
     const isNew = Buffer.from(frame.definitionHash).equals(Buffer.from(shard.frames[0]?.definitionHash ?? []));
     return answerAll(frame, shard, isNew ? RecordOutcome.WRONG_DEFINITION : RecordOutcome.RECORDED);
   };
+  await expect(harness.votes.castVote({ vote: vote("v2") })).rejects.toMatchObject({ reason: "SHARD_UNAVAILABLE" });
   expect(await harness.votes.castVote({ vote: vote("v2") })).toMatchObject({ repeat: false });
 });
 

@@ -19,8 +19,6 @@ export type CastingParts = {
   readonly log: Logger;
 };
 
-/** A shard that knows neither of this many definitions is not going to know the next one. */
-const definitionsMax = 2;
 /** Votes that were answered at their deadlines are let go of together. */
 const sweepPauseMs = 50;
 
@@ -35,7 +33,7 @@ export class Casting {
     this.#parts = parts;
   }
 
-  /** The links need the casting too, for votes that must be checked again. */
+  /** The links need the casting too, for votes that were checked against an outdated definition. */
   connect(links: ShardLinks): void {
     this.#links = links;
   }
@@ -48,12 +46,11 @@ export class Casting {
     return vote;
   }
 
-  /** The shard holds another definition of the votes' election than the one that they were checked against. */
-  recheck(votes: readonly PendingVote[]): void {
+  /** The shard holds another definition than the one that the votes were checked against: the next ones are read anew. */
+  refuseOutdated(votes: readonly PendingVote[]): void {
     for (const vote of votes) {
       if (vote.election !== undefined) this.#parts.cache.drop(vote.election);
-      if (vote.definitionsTried >= definitionsMax) vote.refuseSend("SHARD_UNAVAILABLE");
-      else this.#check(vote);
+      vote.refuseSend("SHARD_UNAVAILABLE");
     }
   }
 
@@ -74,7 +71,7 @@ export class Casting {
 
   #check(vote: PendingVote): void {
     try {
-      const election = this.#parts.cache.peek(vote.source.electionId);
+      const election = this.#parts.cache.peek(vote.electionId);
       if (election === undefined) void this.#lookUpThenPrepare(vote);
       else this.#prepare(vote, election);
     } catch (cause) {
@@ -87,7 +84,7 @@ export class Casting {
     this.#lookingUp.add(vote);
     let election: CachedElection | undefined;
     try {
-      election = await this.#parts.cache.get(vote.source.electionId);
+      election = await this.#parts.cache.get(vote.electionId);
     } catch (cause) {
       this.#refuse(vote, cause);
     } finally {
@@ -106,21 +103,23 @@ export class Casting {
   }
 
   #prepare(vote: PendingVote, election: CachedElection): void {
-    const { voterId, region } = checkBallot(election.shape, vote.source);
+    const { source } = vote;
+    if (source === undefined) throw new Error("a vote is checked twice");
+    const { voterId, region } = checkBallot(election.shape, source);
     const columns = Buffer.allocUnsafe(identityBytes + ballotBytes());
     writeBallot(columns, identityBytes);
-    election.nullifiers.writeIdentity(columns, voterId, vote.source.idempotencyKey);
+    election.nullifiers.writeIdentity(columns, voterId, source.idempotencyKey);
     vote.election = election;
     vote.columns = columns;
     vote.region = region;
-    vote.definitionsTried += 1;
+    vote.source = undefined;
     if (this.#links === undefined) throw new Error("votes are cast before the links are there");
     this.#links.route(vote);
   }
 
   #refuse(vote: PendingVote, cause: unknown): void {
     if (!(cause instanceof RejectionError)) {
-      this.#parts.log.error({ err: cause, election: vote.source.electionId }, "a vote failed for an unknown cause");
+      this.#parts.log.error({ err: cause, election: vote.electionId }, "a vote failed for an unknown cause");
       vote.refuseSend("INTERNAL");
     } else if (vote.sends > 0) vote.refuseSend(cause.reason);
     else vote.refuse(cause);

@@ -24,7 +24,10 @@ export class PendingVote {
   readonly owner: VoteOwner;
   /** Which vote of its owner it is. */
   readonly index: number;
-  readonly source: Vote;
+  readonly electionId: string;
+  readonly keyless: boolean;
+  /** Until it is checked: a decoded vote is large, and a router holds thousands. */
+  source: Vote | undefined;
   /** By performance.now(). */
   readonly answerAtMs: number;
   readonly bytes: number;
@@ -34,8 +37,6 @@ export class PendingVote {
   /** Nullifier, key hash and canonical ballot, one after the other. */
   columns: Buffer = emptyColumns;
   region = 0;
-  /** Definitions tried: a second one that the shard does not know either ends the vote. */
-  definitionsTried = 0;
   /** The newest batch that its shard had answered before the vote was first sent. */
   answeredBefore = 0n;
 
@@ -50,6 +51,8 @@ export class PendingVote {
   private constructor(owner: VoteOwner, index: number, source: Vote, answerAtMs: number, admission: Admission) {
     this.owner = owner;
     this.index = index;
+    this.electionId = source.electionId;
+    this.keyless = source.idempotencyKey.length === 0;
     this.source = source;
     this.answerAtMs = answerAtMs;
     this.bytes = weightOf(source);
@@ -70,10 +73,6 @@ export class PendingVote {
 
   get settled(): boolean {
     return this.#settled;
-  }
-
-  get keyless(): boolean {
-    return this.source.idempotencyKey.length === 0;
   }
 
   /** Sent before, on a stream whose answer never came or was that it is not known. */

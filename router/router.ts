@@ -76,7 +76,7 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
     metrics,
     log,
     onStateChange: () => tellHealth(),
-    recheck: (votes) => casting.recheck(votes),
+    refuseOutdated: (votes) => casting.refuseOutdated(votes),
     shareOf: (shards) => admission.shareOf(shards),
   });
   casting.connect(links);

@@ -13,7 +13,7 @@ import type { Unsettled } from "./vote-frame.ts";
 export type ShardLinksParts = Pick<LinkParts, "limits" | "metrics" | "log" | "onStateChange"> & {
   readonly directory: Directory;
   /** Checks the votes against the election as its home shard has it now, and routes them again. */
-  readonly recheck: (votes: readonly PendingVote[]) => void;
+  readonly refuseOutdated: (votes: readonly PendingVote[]) => void;
   /** Votes that one shard may hold. */
   readonly shareOf: (shards: number) => number;
 };
@@ -125,7 +125,7 @@ export class ShardLinks {
   }
 
   #reroute({ wrongShard, wrongDefinition, unknown }: Unsettled): void {
-    if (wrongDefinition.length > 0) this.#parts.recheck(wrongDefinition.filter(({ settled }) => !settled));
+    if (wrongDefinition.length > 0) this.#parts.refuseOutdated(wrongDefinition.filter(({ settled }) => !settled));
     if (wrongShard.length > 0) void this.#routeLater(wrongShard, true);
     if (unknown.length > 0) void this.#routeLater(unknown, false);
   }

@@ -52,15 +52,13 @@ export class BatchCall implements VoteOwner {
     this.#unsettled = votes;
   }
 
-  async cast(votes: readonly Vote[], withinMs: number): Promise<CastVoteBatchResponse> {
+  cast(votes: readonly Vote[], withinMs: number): Promise<CastVoteBatchResponse> {
     const { casting } = this.#parts;
     const answerAtMs = performance.now() + withinMs;
     const pending = votes.map((vote, index) => casting.cast(this, index, vote, answerAtMs));
-    if (this.#unsettled === 0) return await this.#answer.promise;
+    if (this.#unsettled === 0) return this.#answer.promise;
     const timer = setTimeout(() => casting.expire(pending), withinMs);
-    const response = await this.#answer.promise;
-    clearTimeout(timer);
-    return response;
+    return this.#answer.promise.finally(() => clearTimeout(timer));
   }
 
   accepted(index: number, receipt: Receipt, repeat: boolean): void {

@@ -74,7 +74,7 @@ export function settleFrame(votes: readonly PendingVote[], answer: RecordVotesRe
       const receipt: Receipt = {
         $typeName: "urna.v1.Receipt",
         receiptId: formatReceiptId({ shardId, leafIndex }),
-        electionId: vote.source.electionId,
+        electionId: vote.electionId,
         logOrigin,
         leafIndex,
       };

@@ -238,8 +238,9 @@ export class Writer {
       await this.#renew(messageOf(error));
       return undefined;
     }
-    // The look-up may have taken long: a vote whose deadline has passed is not sealed.
-    const votes = settleExpired(asked);
+    // The look-up may have taken long: a vote whose deadline has passed is not sealed. Nor is one that waited through a
+    // takeover in which its slot went to another shard (I6).
+    const votes = settleMisplaced(settleExpired(asked), this.#ownership);
     return votes.length === 0 ? undefined : sealVotes(this.#head, Date.now(), this.#book, votes, existing);
   }
 
@@ -375,6 +376,15 @@ export class Writer {
     leaveUnknown(rest);
     for (const { done } of this.#controls.splice(0)) done.reject(new RejectionError("SHARD_UNAVAILABLE"));
   }
+}
+
+function settleMisplaced(votes: readonly WaitingVote[], ownership: SlotOwnership): WaitingVote[] {
+  const own: WaitingVote[] = [];
+  for (const vote of votes) {
+    if (ownership.ownsLatin1(vote.nullifier)) own.push(vote);
+    else vote.settle({ outcome: RecordOutcome.WRONG_SHARD });
+  }
+  return own;
 }
 
 function messageOf(error: unknown): string {

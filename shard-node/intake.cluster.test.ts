@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { type Answer, castFrames } from "#bench/rig-cast.ts";
 import { type RigElection, rigOptions, type VoteFrame, withoutKey } from "#bench/rig-election.ts";
 import type { SettledVote, ShardRig } from "#bench/shard-rig.ts";
+import { waitFor } from "#deploy/wait-for.ts";
 import { slotCount } from "#proto/limits.ts";
 import { all, outcomesOf, sharedRig } from "./shared-rig.ts";
 
@@ -75,8 +76,11 @@ test("only votes of the shard's own slots are taken, vote by vote (I6)", async (
     await rig.sql("UPDATE urna.slots SET last_slot = $1", [slot]);
     // Ownership is read at each takeover.
     await rig.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'urna-writer'");
-    await rig.untilEpoch(epoch + 1);
-    await rig.untilHealed();
+    // The node's own word: the head shows the new epoch before the node has read its slots, and health is told late.
+    await waitFor("the writer to have taken over", 20_000, async () => {
+      const status = await (await rig.writer()).status();
+      return Number(status?.writerEpoch ?? 0) > epoch && status?.notReadyBecause === "" ? true : undefined;
+    });
   };
   await owning(last);
   const votes = election.fresh(40);

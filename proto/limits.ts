@@ -40,6 +40,12 @@ export const frameVotesMax = 4_096;
 
 /** How long before the caller's deadline a router answers: a tenth of it, and at least this. */
 export const answerMarginMsMin = 20;
+const answerMarginShare = 0.1;
+
+/** Of the milliseconds that a caller has left, those that are kept for the answer's way back. */
+export function answerMarginMs(leftMs: number): number {
+  return Math.max(answerMarginMsMin, leftMs * answerMarginShare);
+}
 /** The deadline of a call that names none, and the longest that is honoured. */
 export const deadlineDefaultMs = 10_000;
 export const deadlineMsMax = 60_000;

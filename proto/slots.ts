@@ -1,4 +1,5 @@
 /** Which shard a nullifier belongs to: slot = its first 14 bits, and the shard map gives ranges of slots to shards. */
+import { createHash } from "node:crypto";
 import { slotCount } from "#proto/limits.ts";
 
 /** First and last slot, both included. */
@@ -10,6 +11,11 @@ export function slotOf(bytes: Uint8Array, offset = 0): number {
   const low = bytes[offset + 1];
   if (high === undefined || low === undefined) throw new RangeError("slotOf: no nullifier at this offset");
   return (high << 6) | (low >> 2);
+}
+
+/** Its first bits are the slot whose owner is the election's home, as a nullifier's are for a vote. */
+export function homeSlotSource(electionId: string): Buffer {
+  return createHash("sha256").update(electionId).digest();
 }
 
 /** The ranges of a fresh deployment: contiguous, in shard order, as even as they can be. */

@@ -1,8 +1,7 @@
 /** All shards of the map: which one a vote belongs to, and what becomes of votes that a shard sent back. */
-import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Directory } from "#mesh/directory.ts";
-import { slotOf, slotTable } from "#proto/slots.ts";
+import { homeSlotSource, slotOf, slotTable } from "#proto/slots.ts";
 import { backoffMs } from "./backoff.ts";
 import type { PendingVote } from "./pending-vote.ts";
 import type { LinkParts } from "./shard-link.ts";
@@ -53,7 +52,7 @@ export class ShardLinks {
 
   /** An election's home shard. */
   homeOf(electionId: string): ShardNodes {
-    return this.nodesFor(createHash("sha256").update(electionId).digest());
+    return this.nodesFor(homeSlotSource(electionId));
   }
 
   /** Hands a vote that has passed its checks to its shard, or refuses it as OVERLOADED when too many wait there (I9). */

@@ -1,5 +1,4 @@
 /** Reads elections from the shards that are their homes. */
-import { createHash } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Directory, ShardEntry } from "#mesh/directory.ts";
@@ -8,15 +7,10 @@ import { ElectionDefinitionSchema } from "#proto/generated/urna/v1/election_pb.j
 import type { ElectionRecord } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
-import { slotOf } from "#proto/slots.ts";
+import { homeSlotSource, slotOf } from "#proto/slots.ts";
 import type { HomeRecord } from "./election-book.ts";
 
 const callLimitMs = 2_000;
-
-/** Its first bits are the slot whose owner is the election's home, as a nullifier's are for a vote. */
-export function homeSlotSource(electionId: string): Buffer {
-  return createHash("sha256").update(electionId).digest();
-}
 
 export class HomeReader {
   readonly #directory: Directory;

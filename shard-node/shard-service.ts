@@ -17,16 +17,17 @@ import type {
 } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { keyHashBytes, nullifierBytes } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import { homeSlotSource } from "#proto/slots.ts";
 import { homeSteps } from "./control-steps.ts";
 import { findVote, type Read, recountVotes } from "./count-reader.ts";
 import { watchCounts } from "./count-stream.ts";
 import type { ElectionEntry, HomeRecord } from "./election-book.ts";
-import { homeSlotSource } from "./home-reader.ts";
 import type { ShardMetrics } from "./metrics.ts";
 import type { ShardNode } from "./node.ts";
 import type { ReaderPool } from "./reader-pool.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { StandbyMonitor } from "./standby-monitor.ts";
+import { logOriginOf } from "./takeover.ts";
 import { recordVotes } from "./vote-intake.ts";
 import type { Writer } from "./writer.ts";
 
@@ -111,7 +112,7 @@ async function find(writer: Writer, readers: ReaderPool, request: FindVoteReques
   const { number } = requireElection(writer, request.electionId);
   const { durableBatch } = writer.feed;
   const leaf = await readers.use((client) => findVote(client, number, nullifier, keyHash, durableBatch), call.signal);
-  const logOrigin = `${writer.head.deployment}/shard/${writer.head.shardId}`;
+  const logOrigin = logOriginOf(writer.head);
   return { found: leaf !== undefined, leafIndex: BigInt(leaf ?? 0), logOrigin };
 }
 

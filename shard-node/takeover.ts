@@ -27,6 +27,11 @@ export type Head = {
   readonly stampMs: number;
 };
 
+/** The name of the shard's log, as receipts bear it. */
+export function logOriginOf({ deployment, shardId }: Head): string {
+  return `${deployment}/shard/${shardId}`;
+}
+
 /**
  * Where a spare saw the head: it takes over only from a writer that stands still. A writer that reconnects names nothing:
  * the head must still bear its own name, which no other process has.

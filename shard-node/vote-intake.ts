@@ -6,6 +6,7 @@ import { nullifierBytes } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import type { ShardMetrics } from "./metrics.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
+import { logOriginOf } from "./takeover.ts";
 import { WaitingFrame, type WaitingVote } from "./vote-frame.ts";
 import type { Writer } from "./writer.ts";
 
@@ -25,7 +26,7 @@ export async function* recordVotes(
 ): AsyncGenerator<RecordVotesResponse> {
   const { writer, ended } = node.requireWriter();
   const answers = new AnswerQueue(metrics);
-  const logOrigin = `${writer.head.deployment}/shard/${writer.head.shardId}`;
+  const logOrigin = logOriginOf(writer.head);
   const deposed = () => answers.fail(new RejectionError("SHARD_UNAVAILABLE", "this node is the writer no more"));
   ended.addEventListener("abort", deposed, { once: true });
   const gone = () => answers.close();

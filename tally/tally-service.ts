@@ -11,7 +11,7 @@ import type {
   TallyService,
   WatchTallyRequest,
 } from "#proto/generated/urna/v1/tally_service_pb.js";
-import { answerMarginMsMin, deadlineMsMax } from "#proto/limits.ts";
+import { answerMarginMs, deadlineMsMax } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import { tickMs } from "./config.ts";
 import type { ElectionSnapshot } from "./election-counts.ts";
@@ -102,9 +102,8 @@ export class TallyCalls implements ServiceImplementation<typeof TallyService> {
     const { current } = frames;
     if (current.has(electionId)) return current;
     const deadlineMs = call.deadlineMs ?? deadlineMsMax;
-    const marginMs = Math.max(answerMarginMsMin, deadlineMs / 10);
     // A wait ends with a tick, so it may last one longer than it was given.
-    const patienceMs = Math.min(limits.unknownElectionWaitMs, deadlineMs - marginMs - tickMs);
+    const patienceMs = Math.min(limits.unknownElectionWaitMs, deadlineMs - answerMarginMs(deadlineMs) - tickMs);
     if (frames.waitingCount >= limits.waitingCallsMax || patienceMs <= 0) return demandElection(current, electionId);
     const knows = (frame: Frame) => frame.has(electionId);
     return demandElection(await frames.frameOnceWhere(knows, patienceMs, call.signal), electionId);

@@ -14,10 +14,10 @@ import { benchConditions } from "#bench/bench-conditions.ts";
 import type { Measurement } from "#bench/bench-report.ts";
 import { markdown, writeReport } from "#bench/bench-report.ts";
 import { withSession } from "#bench/checker-shard.ts";
+import { cpuByPart } from "#bench/cluster-cpu.ts";
 import type { LoadPlan } from "#bench/load-run.ts";
 import { runLoad } from "#bench/load-run.ts";
 import { readLogSizes } from "#bench/log-sizes.ts";
-import { cpuSecondsByProcess } from "#bench/process-cpu.ts";
 import type { VoteSender } from "#bench/vote-senders.ts";
 import { BatchSender, StreamSender, UnarySender } from "#bench/vote-senders.ts";
 import { Workload } from "#bench/workload.ts";
@@ -95,10 +95,10 @@ async function measure(electionId: string, method: Method, plan: LoadPlan): Prom
   const rowsBefore = await storedVotes(routers);
   const sender = method.sender(workload, routers);
   const startMs = performance.now();
-  const cpuBefore = cpuByPart();
+  const cpuBefore = cpuByPart(cluster);
   try {
     const figures = await runLoad(sender, plan);
-    const cores = coresOf(cpuBefore, cpuByPart(), (performance.now() - startMs) / 1_000);
+    const cores = coresOf(cpuBefore, cpuByPart(cluster), (performance.now() - startMs) / 1_000);
     console.error(`${electionId}: ${Math.round(figures.votesPerSecond)} votes/s, p99 ${figures.p99Ms.toFixed(1)} ms`);
     return { ...figures, rowsBefore, rowsAfter: await storedVotes(routers), cores };
   } finally {
@@ -119,25 +119,6 @@ async function openElection({ definition }: Workload): Promise<void> {
 
 async function storedVotes(routers: readonly string[]): Promise<number> {
   return [...(await readLogSizes(routers)).values()].reduce((sum, votes) => sum + votes, 0);
-}
-
-function cpuByPart(): Map<string, number> {
-  const seconds = cpuSecondsByProcess();
-  const parts = new Map<string, number>();
-  if (seconds.size === 0) return parts;
-  const own = process.cpuUsage();
-  parts.set("load generator", (own.user + own.system) / 1e6);
-  for (const name of cluster.processNames()) {
-    const part = partOf(name);
-    parts.set(part, (parts.get(part) ?? 0) + (seconds.get(cluster.pid(name)) ?? 0));
-  }
-  return parts;
-}
-
-function partOf(processName: string): string {
-  if (processName.endsWith("-primary")) return "Postgres primaries";
-  if (processName.endsWith("-standby")) return "Postgres standbys";
-  return processName.startsWith("shard-") ? "shard nodes" : processName.replace(/-\d+$/, "s");
 }
 
 function coresOf(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>, seconds: number) {

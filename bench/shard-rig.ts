@@ -35,7 +35,7 @@ export type CastOptions = {
 
 const limitMs = 40_000;
 const deadlineDefaultMs = 30_000;
-const votesStatement = /INSERT INTO urna\.votes_/;
+const votesStatement = /COPY urna\.votes_/;
 
 export class ShardRig implements AsyncDisposable {
   readonly ledger = new VoteLedger();

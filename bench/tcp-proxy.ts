@@ -23,7 +23,7 @@ export type HoldPoint = "commit" | "commit-answer";
 
 export type HoldRequest = {
   readonly what: HoldPoint;
-  /** Only a transaction with such a statement, for example /INSERT INTO urna\.votes_/; without it the next one. */
+  /** Only a transaction with such a statement, for example /COPY urna\.votes_/; without it the next one. */
   readonly containing?: RegExp;
 };
 

@@ -3,11 +3,12 @@
  * success or plainly a failure is unknown, and only a takeover can tell (clean-commit).
  */
 import type pg from "pg";
-import type { BatchIdentity, NewVotes, SealedBatch } from "./batch.ts";
-import { byteaArray, int4Array, int8Array, uuidArray } from "./binary-array.ts";
+import type { BatchIdentity, SealedBatch } from "./batch.ts";
+import { int4Array } from "./binary-array.ts";
 import { commitCleanly } from "./clean-commit.ts";
 import type { PostgresSession } from "./postgres-session.ts";
 import { classifyFailure, type PostgresFailure } from "./sqlstate.ts";
+import { copyVotes } from "./vote-copy.ts";
 
 export type CommitResult =
   | { readonly kind: "committed" }
@@ -31,7 +32,8 @@ async function runTransaction(session: PostgresSession, batch: SealedBatch): Pro
   session.takeNotices();
   // Waited for: behind a BEGIN that failed (a cancel request can hit it) each statement would be a transaction of its own.
   await client.query("BEGIN");
-  const answers = Promise.allSettled(statementsOf(batch).map((statement) => client.query(statement)));
+  const copies = batch.newVotes.map((votes) => copyVotes(client, votes, batch.identity.number));
+  const answers = Promise.allSettled([...copies, ...statementsOf(batch).map((statement) => client.query(statement))]);
   const end = await commitCleanly(session);
   switch (end.kind) {
     case "clean":
@@ -45,10 +47,10 @@ async function runTransaction(session: PostgresSession, batch: SealedBatch): Pro
   }
 }
 
-/** In this order; the head's compare-and-set comes last, so that it alone decides (I6). */
+/** What follows the votes, in this order; the head's compare-and-set comes last, so that it alone decides (I6). */
 function statementsOf(batch: SealedBatch): Statement[] {
   const { identity } = batch;
-  const statements: Statement[] = batch.newVotes.map((votes) => insertVotes(votes, identity.number));
+  const statements: Statement[] = [];
   for (const step of batch.control) {
     statements.push({ text: step.text, values: [...step.values, ...(step.needsBatch ? [identity.number] : [])] });
   }
@@ -66,28 +68,6 @@ function statementsOf(batch: SealedBatch): Statement[] {
     ],
   });
   return statements;
-}
-
-/**
- * No ON CONFLICT: a unique violation means a second writer (I2), and it would cost a fifth of the rate besides. The arrays
- * are unnested in the select list, side by side, because in FROM their rows are stored once more before they are read.
- */
-function insertVotes({ election, votes, leafIndexes }: NewVotes, batchNumber: number): Statement {
-  return {
-    name: `insert-votes-${election.number}`,
-    text: `INSERT INTO urna.votes_${election.number}
-             (nullifier, key_hash, leaf_index, batch_number, election_number, region, ballot)
-           SELECT unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::int8[]), $1::int8, ${election.number},
-                  unnest($5::int4[]), unnest($6::bytea[])`,
-    values: [
-      batchNumber,
-      uuidArray(votes.map((vote) => vote.nullifier)),
-      uuidArray(votes.map((vote) => vote.keyHash)),
-      int8Array(leafIndexes),
-      int4Array(votes.map((vote) => vote.region)),
-      byteaArray(votes.map((vote) => vote.ballot)),
-    ],
-  };
 }
 
 function insertBatch(batch: SealedBatch): Statement {

@@ -5,7 +5,7 @@ import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { sealVotes } from "./batch.ts";
 import type { SampleVote } from "./sample-election.ts";
-import { cell, sampleBook, sampleFrame, sampleHead } from "./sample-election.ts";
+import { answersOf, cell, sampleBook, sampleFrame, sampleHead } from "./sample-election.ts";
 import type { Head } from "./takeover.ts";
 import type { Settlement, WaitingVote } from "./vote-frame.ts";
 import type { ExistingVote } from "./vote-lookup.ts";
@@ -23,24 +23,29 @@ const sends = fc.record({
   cells: fc.constantFrom(...ballots),
 }) as fc.Arbitrary<Sent>;
 
+function placeOf({ frame, nullifier }: WaitingVote): string {
+  return `${frame.electionId} ${nullifier.toString("hex")}`;
+}
+
 /** What a shard is to a caller who knows nothing of batches: votes one after the other. */
 class OneByOne {
   readonly stored = new Map<string, WaitingVote>();
   readonly #book = sampleBook(elections);
 
   outcome(vote: WaitingVote): RecordOutcome {
-    const place = `${vote.frame.electionId} ${vote.nullifier}`;
+    const place = placeOf(vote);
     const first = this.stored.get(place);
     if (first !== undefined) {
-      const keyed = vote.keyHash !== "\0".repeat(16);
-      const same = vote.keyHash === first.keyHash && vote.region === first.region && vote.ballot === first.ballot;
+      const keyed = !vote.keyHash.equals(Buffer.alloc(16));
+      const same =
+        vote.keyHash.equals(first.keyHash) && vote.region === first.region && vote.ballot.equals(first.ballot);
       return keyed && same ? RecordOutcome.REPEAT : RecordOutcome.ALREADY_VOTED;
     }
     const election = this.#book.entry(vote.frame.electionId);
     if (election === undefined) return RecordOutcome.UNKNOWN_ELECTION;
     if (election.state === ElectionState.CLOSED) return RecordOutcome.CLOSED;
     if (election.state === ElectionState.CREATED) return RecordOutcome.NOT_OPEN;
-    if (election.countsOf(vote.region, vote.ballot) === undefined) return RecordOutcome.INTERNAL;
+    if (election.kindOf(vote.region, vote.ballot, 0, vote.ballotLength) === undefined) return RecordOutcome.INTERNAL;
     this.stored.set(place, vote);
     return RecordOutcome.RECORDED;
   }
@@ -56,20 +61,15 @@ class Tables {
   commit(votes: readonly WaitingVote[]): ReadonlyMap<WaitingVote, Settlement> {
     const existing = new Map<WaitingVote, ExistingVote>();
     for (const vote of votes) {
-      const row = this.rows.get(`${vote.frame.electionId} ${vote.nullifier}`);
+      const row = this.rows.get(placeOf(vote));
       if (row !== undefined) existing.set(vote, row);
     }
     const batch = sealVotes(this.head, 0, this.book, votes, existing);
-    for (const { election, votes: added, leafIndexes } of batch.newVotes) {
-      added.forEach(({ nullifier, keyHash, region, ballot }, i) => {
-        const leafIndex = leafIndexes[i] ?? -1;
-        this.rows.set(`${election.id} ${nullifier}`, {
-          keyHash,
-          region,
-          ballot,
-          leafIndex,
-          batch: this.head.batch + 1,
-        });
+    for (const { votes: added, firstLeaf } of batch.newVotes) {
+      added.forEach((vote, i) => {
+        const { keyHash, region, ballot } = vote;
+        const row = { keyHash, region, ballot, leafIndex: firstLeaf + i, batch: this.head.batch + 1 };
+        this.rows.set(placeOf(vote), row);
       });
     }
     const { deltas } = batch;
@@ -79,7 +79,7 @@ class Tables {
     });
     const treeSize = this.head.treeSize + batch.newVoteCount;
     this.head = { ...this.head, batch: this.head.batch + 1, treeSize };
-    return new Map(batch.answers);
+    return new Map(answersOf(batch));
   }
 }
 
@@ -97,7 +97,7 @@ test("however votes fall into batches, the outcomes are those of votes sent one 
         expect(votes.map((vote) => answers.get(vote)?.outcome)).toEqual(expected);
         for (const [vote, settlement] of answers) {
           if (!("leafIndex" in settlement)) continue;
-          const place = `${vote.frame.electionId} ${vote.nullifier}`;
+          const place = placeOf(vote);
           const receipt = `${settlement.leafIndex} in ${settlement.batch}`;
           expect(receipts.get(place) ?? receipt).toBe(receipt);
           receipts.set(place, receipt);
@@ -121,7 +121,7 @@ test("the sum of all count deltas is the recount of all stored votes (I5)", () =
       for (const [place, { region, ballot }] of tables.rows) {
         const election = tables.book.entry(place.split(" ")[0] ?? "");
         if (election === undefined) throw new Error("a row of no election");
-        for (const [counted, n] of ballotCounts(election.shape, region, Buffer.from(ballot, "latin1"))) {
+        for (const [counted, n] of ballotCounts(election.shape, region, ballot)) {
           const key = `${election.number} ${region} ${counted}`;
           recount.set(key, (recount.get(key) ?? 0) + n);
         }

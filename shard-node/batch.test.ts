@@ -3,7 +3,7 @@ import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
 import type { SampleVote } from "./sample-election.ts";
-import { bytes16, cell, leaf, sampleBook, sampleFrame, sampleHead } from "./sample-election.ts";
+import { answersOf, bytes16, cell, leaf, sampleBook, sampleFrame, sampleHead } from "./sample-election.ts";
 import type { WaitingVote } from "./vote-frame.ts";
 import type { ExistingVote } from "./vote-lookup.ts";
 
@@ -22,7 +22,7 @@ function seal(votes: readonly SampleVote[], state = OPEN, known: ReadonlyMap<num
 
 /** Outcomes in the order of the frame. */
 function outcomes(batch: SealedBatch): unknown[] {
-  const byVote = [...batch.answers].sort(([a], [b]) => a.index - b.index);
+  const byVote = answersOf(batch).sort(([a], [b]) => a.index - b.index);
   return byVote.map(([, settlement]) => RecordOutcome[settlement.outcome]);
 }
 
@@ -41,7 +41,7 @@ for (const [name, state] of [
 ] as const) {
   test(`the same vote again gets its original receipt while the election is ${name} (I3)`, () => {
     const batch = seal([first], state, new Map([[0, stored(first, 42)]]));
-    expect(batch.answers.map(([, settlement]) => settlement)).toEqual([
+    expect(answersOf(batch).map(([, settlement]) => settlement)).toEqual([
       { outcome: RecordOutcome.REPEAT, leafIndex: 42, batch: 5 },
     ]);
     expect(batch.newVoteCount).toBe(0);
@@ -71,7 +71,7 @@ test("of one voter's votes in one batch the first wins, and its repeats share it
   const batch = seal([first, { ...first, cells: [cell.ben] }, first, { ...first, key: "other" }]);
   expect(outcomes(batch)).toEqual(["RECORDED", "ALREADY_VOTED", "REPEAT", "ALREADY_VOTED"]);
   expect(batch.newVoteCount).toBe(1);
-  const receipts = batch.answers.flatMap(([, settlement]) => ("leafIndex" in settlement ? [settlement] : []));
+  const receipts = answersOf(batch).flatMap(([, settlement]) => ("leafIndex" in settlement ? [settlement] : []));
   expect(receipts.map(({ leafIndex, batch: number }) => [leafIndex, number])).toEqual([
     [100, 11],
     [100, 11],
@@ -120,19 +120,17 @@ for (const [name, vote] of [
   });
 }
 
-test("new votes get dense leaf numbers in nullifier order, over all elections of the batch", () => {
+test("new votes get dense leaf numbers, election by election in nullifier order, whatever order they arrived in", () => {
   const voters = Array.from({ length: 40 }, (_, i) => ({ voter: `v${i}` }));
-  const frames = ["e", "f"].map((id) => sampleFrame(id, voters).frame);
+  const frames = ["f", "e"].map((id) => sampleFrame(id, voters).frame);
   const votes = frames.flatMap((frame) => frame.votes);
   const batch = sealVotes(sampleHead, 0, sampleBook({ e: OPEN, f: OPEN }), votes, new Map());
-  const leaves = batch.newVotes
-    .flatMap((group) => group.votes.map((vote, i) => ({ vote, leafIndex: group.leafIndexes[i] ?? -1 })))
-    .sort((a, b) => a.leafIndex - b.leafIndex);
-  expect(leaves.map(({ leafIndex }) => leafIndex)).toEqual(Array.from({ length: 80 }, (_, i) => 100 + i));
-  const nullifiers = leaves.map(({ vote }) => vote.nullifier);
-  expect(nullifiers).toEqual([...nullifiers].sort());
+  expect(batch.newVotes.map(({ election, firstLeaf }) => [election.id, firstLeaf])).toEqual([
+    ["e", 100],
+    ["f", 140],
+  ]);
   const sorted = voters.map(({ voter }) => bytes16(voter)).sort(Buffer.compare);
-  expect(nullifiers.filter((_, i) => i % 2 === 0)).toEqual(sorted.map((bytes) => bytes.toString("latin1")));
+  for (const group of batch.newVotes) expect(group.votes.map(({ nullifier }) => nullifier)).toEqual(sorted);
 });
 
 test("one voter votes once in each of two elections of one batch (I2)", () => {

@@ -4,8 +4,10 @@
  */
 import { randomBytes } from "node:crypto";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { keyHashBytes } from "#proto/limits.ts";
 import type { ControlStep } from "./control-steps.ts";
-import type { ElectionBook, ElectionEntry } from "./election-book.ts";
+import type { BallotKind, ElectionBook, ElectionEntry } from "./election-book.ts";
+import { inNullifierOrder, sameVoter } from "./nullifier-order.ts";
 import type { Head } from "./takeover.ts";
 import type { Settlement, WaitingVote } from "./vote-frame.ts";
 import type { ExistingVote } from "./vote-lookup.ts";
@@ -21,12 +23,17 @@ export type CountDeltas = {
   readonly n: number[];
 };
 
-/** The new votes of one election, in nullifier order, with their places in the log. */
+/** The new votes of one election, in nullifier order; the first has the place `firstLeaf` in the log, the others follow. */
 export type NewVotes = {
   readonly election: ElectionEntry;
   readonly votes: readonly WaitingVote[];
-  readonly leafIndexes: readonly number[];
+  readonly firstLeaf: number;
+  /** Of each vote, in the same order. */
+  readonly kinds: readonly BallotKind[];
 };
+
+/** A vote that a batch does not add, and what it is answered with. */
+export type SettledVote = readonly [vote: WaitingVote, settlement: Settlement];
 
 export type SealedBatch = {
   readonly identity: BatchIdentity;
@@ -37,7 +44,7 @@ export type SealedBatch = {
   readonly newVoteCount: number;
   readonly deltas: CountDeltas;
   readonly control: readonly ControlStep[];
-  readonly answers: readonly (readonly [vote: WaitingVote, settlement: Settlement])[];
+  readonly otherVotes: readonly SettledVote[];
 };
 
 /** The parts that every batch has. Each is stamped max(previous stamp, clock). */
@@ -55,7 +62,7 @@ export function sealEmpty(head: Head, nowMs: number, control: readonly ControlSt
     newVoteCount: 0,
     deltas: { elections: [], regions: [], cells: [], n: [] },
     control,
-    answers: [],
+    otherVotes: [],
   };
 }
 
@@ -63,8 +70,9 @@ export function sealEmpty(head: Head, nowMs: number, control: readonly ControlSt
 export type Existing = ReadonlyMap<WaitingVote, ExistingVote>;
 
 /**
- * Settles votes, in the order in which they arrived: a repeat is found before anything is refused (I3), the first vote of a
- * voter wins (I2), a closed election takes none (I10).
+ * Settles votes. Those of one voter in the order in which they arrived: a repeat is found before anything is refused (I3),
+ * the first one wins (I2), a closed election takes none (I10). New ones get dense places in the log, election by election in
+ * nullifier order: neither arrival order nor a time is in the log (ledger).
  */
 export function sealVotes(
   head: Head,
@@ -73,112 +81,123 @@ export function sealVotes(
   votes: readonly WaitingVote[],
   existing: Existing,
 ): SealedBatch {
-  const settled: [WaitingVote, Settlement][] = [];
-  const fresh = new FreshVotes();
-  const echoes: [vote: WaitingVote, first: WaitingVote][] = [];
-  for (const vote of votes) {
-    const known = existing.size === 0 ? undefined : existing.get(vote);
-    const first = fresh.firstOf(vote);
-    if (known !== undefined) settled.push([vote, repeatOrTaken(vote, known)]);
-    else if (first !== undefined) echoes.push([vote, first]);
-    else {
-      const refusal = refusalOf(book, vote);
-      if (refusal === undefined) fresh.add(vote);
-      else settled.push([vote, { outcome: refusal }]);
+  const batch = sealEmpty(head, nowMs);
+  const newVotes: NewVotes[] = [];
+  const otherVotes: SettledVote[] = [];
+  let leaf = head.treeSize;
+  for (const [electionId, group] of byElection(book, votes)) {
+    const sealing = new ElectionSealing(book.entry(electionId), existing, otherVotes, leaf, batch.identity.number);
+    sealing.settle(inNullifierOrder(group));
+    leaf += sealing.fresh.length;
+    if (sealing.election !== undefined && sealing.fresh.length > 0) {
+      const { election, fresh, kinds } = sealing;
+      newVotes.push({ election, votes: fresh, kinds, firstLeaf: leaf - fresh.length });
     }
   }
-  const batch = sealEmpty(head, nowMs);
-  const leaves = placeInLog(fresh.all, head.treeSize);
-  for (const [vote, leafIndex] of leaves) {
-    settled.push([vote, { outcome: RecordOutcome.RECORDED, leafIndex, batch: batch.identity.number }]);
+  return { ...batch, newVotes, newVoteCount: leaf - head.treeSize, deltas: countDeltas(newVotes), otherVotes };
+}
+
+/** Answers every vote of a batch that is stored for good. */
+export function answerVotes({ identity, newVotes, otherVotes }: SealedBatch): void {
+  for (const { votes, firstLeaf } of newVotes) {
+    for (let i = 0; i < votes.length; i++) votes[i]?.settleRecorded(firstLeaf + i, identity.number);
   }
-  for (const [vote, first] of echoes) {
+  for (const [vote, settlement] of otherVotes) vote.settle(settlement);
+}
+
+/** In the order of the elections' numbers; those that this shard does not know come last. */
+function byElection(book: ElectionBook, votes: readonly WaitingVote[]): [string, readonly WaitingVote[]][] {
+  const first = votes[0]?.frame.electionId ?? "";
+  if (votes.every(({ frame }) => frame.electionId === first)) return [[first, votes]];
+  const numberOf = (electionId: string) => book.entry(electionId)?.number ?? Number.MAX_SAFE_INTEGER;
+  return [...Map.groupBy(votes, ({ frame }) => frame.electionId)].sort(([a], [b]) => numberOf(a) - numberOf(b));
+}
+
+type Refusal = Exclude<RecordOutcome, RecordOutcome.RECORDED | RecordOutcome.REPEAT>;
+
+/** The votes of one election in one batch. */
+class ElectionSealing {
+  readonly election: ElectionEntry | undefined;
+  readonly fresh: WaitingVote[] = [];
+  readonly kinds: BallotKind[] = [];
+  readonly #existing: Existing;
+  readonly #others: SettledVote[];
+  readonly #firstLeaf: number;
+  readonly #batch: number;
+
+  constructor(
+    election: ElectionEntry | undefined,
+    existing: Existing,
+    others: SettledVote[],
+    firstLeaf: number,
+    batch: number,
+  ) {
+    this.election = election;
+    this.#existing = existing;
+    this.#others = others;
+    this.#firstLeaf = firstLeaf;
+    this.#batch = batch;
+  }
+
+  /** In nullifier order, so that all votes of a voter stand side by side, in the order in which they arrived. */
+  settle(sorted: readonly WaitingVote[]): void {
+    for (const vote of sorted) {
+      const known = this.#existing.size === 0 ? undefined : this.#existing.get(vote);
+      const last = this.fresh[this.fresh.length - 1];
+      if (known !== undefined) this.#others.push([vote, repeatOrTaken(vote, known)]);
+      else if (last !== undefined && sameVoter(last, vote)) this.#others.push([vote, this.#echo(vote, last)]);
+      else {
+        const refusal = this.#take(vote);
+        if (refusal !== undefined) this.#others.push([vote, { outcome: refusal }]);
+      }
+    }
+  }
+
+  /** Why a vote that is new is refused, or undefined when it is taken. Only the shard decides this. */
+  #take(vote: WaitingVote): Refusal | undefined {
+    const { election } = this;
+    if (election === undefined) return RecordOutcome.UNKNOWN_ELECTION;
+    if (election.closeBatch > 0) return RecordOutcome.CLOSED;
+    if (election.openBatch === 0) return RecordOutcome.NOT_OPEN;
+    if (election.hashLatin1 !== vote.frame.definitionHash) return RecordOutcome.WRONG_DEFINITION;
+    const kind = election.kindOf(vote.region, vote.frame.ballots, vote.ballotStart, vote.ballotEnd);
+    if (kind === undefined) return RecordOutcome.INTERNAL;
+    this.fresh.push(vote);
+    this.kinds.push(kind);
+    return undefined;
+  }
+
+  /** Of a vote whose voter's first one was taken last. */
+  #echo(vote: WaitingVote, first: WaitingVote): Settlement {
     const { keyHash, region, ballot } = first;
-    const leafIndex = leaves.get(first) ?? 0;
-    settled.push([vote, repeatOrTaken(vote, { keyHash, region, ballot, leafIndex, batch: batch.identity.number })]);
-  }
-  const newVotes = byElection(book, leaves);
-  return { ...batch, newVotes, newVoteCount: leaves.size, deltas: countDeltas(newVotes), answers: settled };
-}
-
-/** The first vote of each voter, election by election. */
-class FreshVotes {
-  readonly all: WaitingVote[] = [];
-  readonly #elections = new Map<string, Map<string, WaitingVote>>();
-
-  firstOf({ frame, nullifier }: WaitingVote): WaitingVote | undefined {
-    return this.#elections.get(frame.electionId)?.get(nullifier);
-  }
-
-  add(vote: WaitingVote): void {
-    const { electionId } = vote.frame;
-    const voters = this.#elections.get(electionId) ?? new Map<string, WaitingVote>();
-    voters.set(vote.nullifier, vote);
-    this.#elections.set(electionId, voters);
-    this.all.push(vote);
+    const leafIndex = this.#firstLeaf + this.fresh.length - 1;
+    return repeatOrTaken(vote, { keyHash, region, ballot, leafIndex, batch: this.#batch });
   }
 }
 
-/** Why the writer refuses a vote that is new, or undefined. Only the shard decides this. */
-function refusalOf(
-  book: ElectionBook,
-  vote: WaitingVote,
-): Exclude<RecordOutcome, RecordOutcome.RECORDED | RecordOutcome.REPEAT> | undefined {
-  const election = book.entry(vote.frame.electionId);
-  if (election === undefined) return RecordOutcome.UNKNOWN_ELECTION;
-  if (election.closeBatch > 0) return RecordOutcome.CLOSED;
-  if (election.openBatch === 0) return RecordOutcome.NOT_OPEN;
-  if (election.hashLatin1 !== vote.frame.definitionHash) return RecordOutcome.WRONG_DEFINITION;
-  if (election.countsOf(vote.region, vote.ballot) === undefined) return RecordOutcome.INTERNAL;
-  return undefined;
-}
-
-const noKey = "\0".repeat(16);
+const noKey = Buffer.alloc(keyHashBytes);
 
 /** The same vote is the same key, region and ballot; without a key nothing is a repeat. */
-function repeatOrTaken(vote: WaitingVote, first: ExistingVote): Settlement {
+function repeatOrTaken({ keyHash, region, ballot }: WaitingVote, first: ExistingVote): Settlement {
   const same =
-    vote.keyHash !== noKey &&
-    vote.keyHash === first.keyHash &&
-    vote.region === first.region &&
-    vote.ballot === first.ballot;
+    !keyHash.equals(noKey) && keyHash.equals(first.keyHash) && region === first.region && ballot.equals(first.ballot);
   if (!same) return { outcome: RecordOutcome.ALREADY_VOTED };
   return { outcome: RecordOutcome.REPEAT, leafIndex: first.leafIndex, batch: first.batch };
 }
 
-/** Dense leaf numbers in nullifier order: neither arrival order nor a time is in the log (ledger). */
-function placeInLog(votes: readonly WaitingVote[], treeSize: number): Map<WaitingVote, number> {
-  const sorted = votes.toSorted((a, b) => (a.nullifier < b.nullifier ? -1 : a.nullifier > b.nullifier ? 1 : 0));
-  return new Map(sorted.map((vote, i) => [vote, treeSize + i]));
-}
-
-function byElection(book: ElectionBook, leaves: ReadonlyMap<WaitingVote, number>): NewVotes[] {
-  const groups = new Map<string, { election: ElectionEntry; votes: WaitingVote[]; leafIndexes: number[] }>();
-  for (const [vote, leafIndex] of leaves) {
-    const { electionId } = vote.frame;
-    let group = groups.get(electionId);
-    if (group === undefined) {
-      const election = book.entry(electionId);
-      if (election === undefined) throw new Error(`a vote of "${electionId}", which is not in the book, was accepted`);
-      group = { election, votes: [], leafIndexes: [] };
-      groups.set(electionId, group);
-    }
-    group.votes.push(vote);
-    group.leafIndexes.push(leafIndex);
-  }
-  return [...groups.values()];
-}
-
+/** Each kind of ballot is added up once, however many there are of it. */
 function countDeltas(newVotes: readonly NewVotes[]): CountDeltas {
   const deltas: CountDeltas = { elections: [], regions: [], cells: [], n: [] };
-  for (const { election, votes } of newVotes) {
+  for (const { election, kinds } of newVotes) {
     const cellsOfElection = election.shape.cellMeanings.length;
     const sums = new Map<number, number>();
-    for (const vote of votes) {
-      const counts = election.countsOf(vote.region, vote.ballot);
-      if (counts === undefined) throw new Error("a ballot that cannot be counted was accepted (I5)");
-      const start = vote.region * cellsOfElection;
-      for (const [cell, n] of counts) sums.set(start + cell, (sums.get(start + cell) ?? 0) + n);
+    for (const kind of countKinds(kinds)) {
+      const start = kind.region * cellsOfElection;
+      for (let i = 0; i < kind.cells.length; i++) {
+        const place = start + (kind.cells[i] as number);
+        sums.set(place, (sums.get(place) ?? 0) + (kind.n[i] as number) * kind.votes);
+      }
+      kind.votes = 0;
     }
     for (const [place, n] of sums) {
       deltas.elections.push(election.number);
@@ -188,4 +207,13 @@ function countDeltas(newVotes: readonly NewVotes[]): CountDeltas {
     }
   }
   return deltas;
+}
+
+function countKinds(kinds: readonly BallotKind[]): BallotKind[] {
+  const distinct: BallotKind[] = [];
+  for (const kind of kinds) {
+    if (kind.votes === 0) distinct.push(kind);
+    kind.votes += 1;
+  }
+  return distinct;
 }

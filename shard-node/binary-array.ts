@@ -3,7 +3,7 @@
  * escaped text. Layout: int32 dimensions, int32 flags, int32 element oid, int32 length, int32 lower bound; then int32
  * length and bytes of each element, big-endian (array_recv in the Postgres sources).
  */
-const oid = { bytea: 17, int8: 20, int4: 23, uuid: 2950 } as const;
+const oid = { int4: 23, uuid: 2950 } as const;
 const headerBytes = 20;
 
 function header(buffer: Buffer, elementOid: number, length: number): void {
@@ -21,26 +21,14 @@ function allocate(elementOid: number, length: number, payloadBytes: number): Buf
   return buffer;
 }
 
-/** Each element 16 bytes, as a latin1 string. */
-export function uuidArray(values: readonly string[]): Buffer {
+/** Each element 16 bytes. */
+export function uuidArray(values: readonly Uint8Array[]): Buffer {
   const buffer = allocate(oid.uuid, values.length, values.length * 16);
   let offset = headerBytes;
   for (const value of values) {
     offset = buffer.writeInt32BE(16, offset);
-    offset += buffer.write(value, offset, 16, "latin1");
-  }
-  return buffer;
-}
-
-/** Each element any bytes, as a latin1 string. */
-export function byteaArray(values: readonly string[]): Buffer {
-  let payloadBytes = 0;
-  for (const value of values) payloadBytes += value.length;
-  const buffer = allocate(oid.bytea, values.length, payloadBytes);
-  let offset = headerBytes;
-  for (const value of values) {
-    offset = buffer.writeInt32BE(value.length, offset);
-    offset += buffer.write(value, offset, value.length, "latin1");
+    buffer.set(value, offset);
+    offset += 16;
   }
   return buffer;
 }
@@ -51,19 +39,6 @@ export function int4Array(values: ArrayLike<number>): Buffer {
   for (let i = 0; i < values.length; i++) {
     offset = buffer.writeInt32BE(4, offset);
     offset = buffer.writeInt32BE(values[i] ?? 0, offset);
-  }
-  return buffer;
-}
-
-/** Whole numbers up to 2 ** 53. */
-export function int8Array(values: ArrayLike<number>): Buffer {
-  const buffer = allocate(oid.int8, values.length, values.length * 8);
-  let offset = headerBytes;
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] ?? 0;
-    offset = buffer.writeInt32BE(8, offset);
-    offset = buffer.writeInt32BE(Math.floor(value / 2 ** 32), offset);
-    offset = buffer.writeUInt32BE(value % 2 ** 32, offset);
   }
   return buffer;
 }

@@ -7,14 +7,24 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type pg from "pg";
 import { ballotCounts, decodeBallot, type ElectionShape, electionShape } from "#proto/election-shape.ts";
 import { ElectionDefinitionSchema, ElectionState } from "#proto/generated/urna/v1/election_pb.js";
+import { VoterFilter } from "./voter-filter.ts";
 
-/** What a ballot adds, by cell. */
-export type CellCounts = ReadonlyMap<number, number>;
+/** Ballots of one region that are alike: what each adds to the counts, n[i] to cells[i]. */
+export type BallotKind = {
+  readonly region: number;
+  readonly cells: readonly number[];
+  readonly n: readonly number[];
+  /** How many of them are in the batch that is being sealed; 0 between batches. */
+  votes: number;
+};
+
+/** Ballots of at most one selection, which most are, by a number; others by their bytes as a latin1 string. */
+type BallotKey = number | string;
 
 /** Bytes, about, that an election may remember of ballots seen. Ballots of many contests are large and seldom alike. */
-const countsCacheBytesMax = 8 * 1024 * 1024;
+const kindsBytesMax = 8 * 1024 * 1024;
 const bytesPerEntry = 200;
-const bytesPerCount = 40;
+const bytesPerCount = 20;
 
 /** One election on this shard. */
 export class ElectionEntry {
@@ -25,12 +35,16 @@ export class ElectionEntry {
   state: ElectionState = ElectionState.CREATED;
   openBatch = 0;
   closeBatch = 0;
+  /** Who has voted. Every vote that is stored must be added. */
+  readonly voters: VoterFilter;
   /** By region, then by ballot. */
-  readonly #countsCache = new Map<number, Map<string, CellCounts | undefined>>();
-  #countsCacheBytes = 0;
+  readonly #kinds = new Map<number, Map<BallotKey, BallotKind | undefined>>();
+  #kindsBytes = 0;
 
-  constructor(number: number, shape: ElectionShape, wrappedKey: Uint8Array) {
+  /** `mayHaveVotes`: it was open before this writer took over. */
+  constructor(number: number, shape: ElectionShape, wrappedKey: Uint8Array, mayHaveVotes = false) {
     this.number = number;
+    this.voters = new VoterFilter(!mayHaveVotes);
     this.shape = shape;
     this.wrappedKey = wrappedKey;
     this.hashLatin1 = shape.definitionHash.toString("latin1");
@@ -50,28 +64,46 @@ export class ElectionEntry {
     return closesAt === undefined ? undefined : timestampMs(closesAt);
   }
 
-  /** What the ballot adds in this leaf region, or undefined when it is not a canonical ballot of the region: routers check, the shard asserts. */
-  countsOf(region: number, ballot: string): CellCounts | undefined {
-    const known = this.#countsCache.get(region);
-    const counts = known?.get(ballot);
-    if (counts !== undefined || known?.has(ballot) === true) return counts;
-    const bytes = Buffer.from(ballot, "latin1");
-    const canonical = isCanonicalBallot(this.shape, region, bytes);
-    return this.#remember(region, ballot, canonical ? ballotCounts(this.shape, region, bytes) : undefined);
+  /**
+   * What the ballot at these bytes is in this leaf region, or undefined when it is not a canonical ballot of the region:
+   * routers check, the shard asserts.
+   */
+  kindOf(region: number, ballots: Buffer, start: number, end: number): BallotKind | undefined {
+    const key = ballotKey(ballots, start, end);
+    const known = this.#kinds.get(region);
+    const kind = known?.get(key);
+    if (kind !== undefined || known?.has(key) === true) return kind;
+    const ballot = ballots.subarray(start, end);
+    return this.#remember(
+      region,
+      key,
+      isCanonicalBallot(this.shape, region, ballot) ? this.#kind(region, ballot) : undefined,
+    );
   }
 
-  #remember(region: number, ballot: string, counts: CellCounts | undefined): CellCounts | undefined {
-    if (this.#countsCacheBytes >= countsCacheBytesMax) {
-      this.#countsCache.clear();
-      this.#countsCacheBytes = 0;
-    }
-    const ofRegion = this.#countsCache.get(region) ?? new Map<string, CellCounts | undefined>();
-    // A slice of a frame's ballots would keep the whole frame alive.
-    ofRegion.set(Buffer.from(ballot, "latin1").toString("latin1"), counts);
-    this.#countsCache.set(region, ofRegion);
-    this.#countsCacheBytes += bytesPerEntry + ballot.length + bytesPerCount * (counts?.size ?? 0);
-    return counts;
+  #kind(region: number, ballot: Buffer): BallotKind {
+    const counts = [...ballotCounts(this.shape, region, ballot)];
+    return { region, cells: counts.map(([cell]) => cell), n: counts.map(([, n]) => n), votes: 0 };
   }
+
+  #remember(region: number, key: BallotKey, kind: BallotKind | undefined): BallotKind | undefined {
+    if (this.#kindsBytes >= kindsBytesMax) {
+      this.#kinds.clear();
+      this.#kindsBytes = 0;
+    }
+    const ofRegion = this.#kinds.get(region) ?? new Map<BallotKey, BallotKind | undefined>();
+    ofRegion.set(key, kind);
+    this.#kinds.set(region, ofRegion);
+    const keyBytes = typeof key === "string" ? key.length : 0;
+    this.#kindsBytes += bytesPerEntry + keyBytes + bytesPerCount * (kind?.cells.length ?? 0);
+    return kind;
+  }
+}
+
+function ballotKey(ballots: Buffer, start: number, end: number): BallotKey {
+  if (end === start) return -1;
+  if (end - start === 2) return ((ballots[start] as number) << 8) | (ballots[start + 1] as number);
+  return ballots.toString("latin1", start, end);
 }
 
 function isCanonicalBallot(shape: ElectionShape, region: number, ballot: Buffer): boolean {
@@ -164,7 +196,7 @@ type ElectionRow = {
 
 function entryOf(row: ElectionRow): ElectionEntry {
   const shape = electionShape(fromBinary(ElectionDefinitionSchema, row.definition));
-  const entry = new ElectionEntry(row.number, shape, row.wrapped_key);
+  const entry = new ElectionEntry(row.number, shape, row.wrapped_key, Number(row.open_batch) > 0);
   entry.state = row.state;
   entry.openBatch = Number(row.open_batch);
   entry.closeBatch = Number(row.close_batch);

@@ -6,6 +6,7 @@ import { keepSnapshots } from "./count-snapshots.ts";
 import type { PostgresAddress } from "./postgres-session.ts";
 import { type SpareTimes, watchUntilSilent } from "./spare-watch.ts";
 import { DeposedError, type SeenHead, type TakenOver, takeOver } from "./takeover.ts";
+import { fillVoterFilters } from "./voter-filter-fill.ts";
 import { Writer, type WriterOptions } from "./writer.ts";
 
 export type NodeOptions = WriterOptions & {
@@ -99,6 +100,7 @@ export class ShardNode {
     try {
       this.#become({ kind: "writing", writer, ended });
       void keepSnapshots(writer.feed, address, ended.signal, log);
+      void fillVoterFilters(() => writer.book, address, ended.signal, log);
       await writer.run();
     } catch (error) {
       if (!(error instanceof DeposedError)) throw error;

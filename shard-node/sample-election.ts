@@ -12,6 +12,7 @@ import {
 } from "#proto/generated/urna/v1/election_pb.js";
 import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RecordOutcome, RecordVotesRequestSchema } from "#proto/generated/urna/v1/shard_service_pb.js";
+import type { SealedBatch, SettledVote } from "./batch.ts";
 import { ElectionBook, ElectionEntry, type HomeRecord } from "./election-book.ts";
 import type { Head } from "./takeover.ts";
 import { WaitingFrame } from "./vote-frame.ts";
@@ -138,4 +139,14 @@ export function sampleFrame(electionId: string, votes: readonly SampleVote[]) {
 
 export function outcomeNames(answer: RecordVotesResponse | undefined): (string | undefined)[] {
   return answer?.outcomes.map((outcome) => RecordOutcome[outcome]) ?? [];
+}
+
+/** What every vote of a batch is answered with. */
+export function answersOf({ identity, newVotes, otherVotes }: SealedBatch): SettledVote[] {
+  const recorded = newVotes.flatMap(({ votes, firstLeaf }) =>
+    votes.map((vote, i): SettledVote => {
+      return [vote, { outcome: RecordOutcome.RECORDED, leafIndex: firstLeaf + i, batch: identity.number }];
+    }),
+  );
+  return [...recorded, ...otherVotes];
 }

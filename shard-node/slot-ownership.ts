@@ -30,11 +30,6 @@ export class SlotOwnership {
     return true;
   }
 
-  /** A nullifier as a latin1 string. */
-  ownsLatin1(nullifier: string): boolean {
-    return this.#owned[(nullifier.charCodeAt(0) << 6) | (nullifier.charCodeAt(1) >> 2)] === 1;
-  }
-
   owns(nullifiers: Uint8Array, offset: number): boolean {
     return this.#owned[slotOf(nullifiers, offset)] === 1;
   }

@@ -14,9 +14,9 @@ const three = [
 test("each vote of a frame is read from its own place in every column", () => {
   const { frame } = sampleFrame("e", three);
   const read = frame.votes.map((vote) => ({
-    nullifier: Buffer.from(vote.nullifier, "latin1"),
-    keyHash: Buffer.from(vote.keyHash, "latin1"),
-    ballot: [...Buffer.from(vote.ballot, "latin1")],
+    nullifier: vote.nullifier,
+    keyHash: vote.keyHash,
+    ballot: [...vote.ballot],
     region: vote.region,
     deadlineAtMs: vote.deadlineAtMs,
   }));

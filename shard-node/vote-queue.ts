@@ -34,7 +34,7 @@ export class VoteQueue {
     let count = 0;
     let bytes = 0;
     for (const vote of this.#votes) {
-      const next = bytes + overheadBytes + vote.ballot.length;
+      const next = bytes + overheadBytes + vote.ballotLength;
       if (count >= votesMax || (count > 0 && next > bytesMax)) break;
       bytes = next;
       count += 1;
@@ -54,6 +54,6 @@ export class VoteQueue {
 
 function sizeOf(votes: readonly WaitingVote[]): number {
   let bytes = 0;
-  for (const vote of votes) bytes += overheadBytes + vote.ballot.length;
+  for (const vote of votes) bytes += overheadBytes + vote.ballotLength;
   return bytes;
 }

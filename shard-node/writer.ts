@@ -10,8 +10,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "#mesh/log.ts";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { nullifierBytes } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
-import { type Existing, type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
+import { answerVotes, type Existing, type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
 import { type CommitResult, commitBatch, findBatch } from "./batch-commit.ts";
 import { type ControlStep, dueSteps } from "./control-steps.ts";
 import { CountFeed, type FeedChange } from "./count-feed.ts";
@@ -198,21 +199,17 @@ export class Writer {
     }
   }
 
-  #answer(batch: SealedBatch): void {
-    for (const [vote, settlement] of batch.answers) vote.settle(settlement);
-  }
-
   /** A batch with a vote that cannot be stored is halved until that vote stands alone. */
   async #commitVotes(taken: readonly WaitingVote[]): Promise<void> {
     const batch = await this.#seal(taken);
     if (batch === undefined) return;
     const stored = await this.#commit(batch).catch((error: unknown) => {
-      if (error instanceof DeposedError && error.batchStored) this.#answer(batch);
+      if (error instanceof DeposedError && error.batchStored) answerVotes(batch);
       throw error;
     });
     const votes = taken.filter((vote) => !vote.settled);
     if (stored === "stored") {
-      this.#answer(batch);
+      answerVotes(batch);
     } else if (stored === "not-stored") {
       this.#queue.putBack(votes);
     } else if (votes.length === 1) {
@@ -309,6 +306,7 @@ export class Writer {
     this.#notReadyBecause = "";
     this.#fruitlessTakeover = false;
     this.#lastCommitAtMs = performance.now();
+    rememberVoters(this.#book, batch);
     this.feed.publish({
       number: batch.identity.number,
       stampMs: batch.stampMs,
@@ -378,10 +376,20 @@ export class Writer {
   }
 }
 
-function settleMisplaced(votes: readonly WaitingVote[], ownership: SlotOwnership): WaitingVote[] {
+/** In the book of now: a takeover since the batch was sealed has made a new one. */
+function rememberVoters(book: ElectionBook, { newVotes }: SealedBatch): void {
+  for (const { election, votes } of newVotes) {
+    const voters = book.byNumber(election.number)?.voters;
+    for (const { frame, index } of votes) voters?.add(frame.nullifiers, index * nullifierBytes);
+  }
+}
+
+function settleMisplaced(votes: readonly WaitingVote[], ownership: SlotOwnership): readonly WaitingVote[] {
+  const owned = ({ frame, index }: WaitingVote) => ownership.owns(frame.nullifiers, index * nullifierBytes);
+  if (votes.every(owned)) return votes;
   const own: WaitingVote[] = [];
   for (const vote of votes) {
-    if (ownership.ownsLatin1(vote.nullifier)) own.push(vote);
+    if (owned(vote)) own.push(vote);
     else vote.settle({ outcome: RecordOutcome.WRONG_SHARD });
   }
   return own;

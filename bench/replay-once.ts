@@ -1,0 +1,37 @@
+/**
+ * One replay of the real election against a cluster of its own; prints one line of JSON: the rate, the latency, and the
+ * microseconds of CPU that each part spent on a vote, which a busy machine changes far less than the rate.
+ */
+import { join } from "node:path";
+import { cpuByPart } from "#bench/cluster-cpu.ts";
+import { readElectionFile } from "#bench/election-file.ts";
+import { replay } from "#bench/replay.ts";
+import { ensureElection } from "#deploy/demo-election.ts";
+import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";
+
+const file = await readElectionFile(join(import.meta.dirname, "data/nh-2020-president.csv"));
+await using cluster = await EmbeddedCluster.start({ log: (line) => console.error(line) });
+const routers = cluster.endpoints.routers.map(({ grpc }) => grpc);
+const never = new AbortController().signal;
+await ensureElection({ routers, adminToken: cluster.adminToken() }, file, never);
+
+const before = cpuByPart(cluster);
+const report = await replay({ routers, file });
+const after = cpuByPart(cluster);
+if (report.recorded !== file.ballotCount) throw new Error(`${report.recorded} of ${file.ballotCount} were recorded`);
+
+const microsecondsAVote = (part: string) =>
+  (((after.get(part) ?? 0) - (before.get(part) ?? 0)) * 1e6) / report.recorded;
+const cpu = Object.fromEntries(
+  [...after.keys()].map((part) => [part, Math.round(microsecondsAVote(part) * 100) / 100]),
+);
+console.log(
+  JSON.stringify({
+    votes: report.recorded,
+    votes_per_second: Math.round(report.votesPerSecond),
+    p50_ms: Math.round(report.p50Ms),
+    p99_ms: Math.round(report.p99Ms),
+    cpu_us_a_vote: cpu,
+    cpu_us_a_vote_in_all: Math.round(Object.values(cpu).reduce((sum, part) => sum + part, 0) * 100) / 100,
+  }),
+);

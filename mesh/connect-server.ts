@@ -5,8 +5,8 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { fromBinary } from "@bufbuild/protobuf";
+import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
@@ -148,7 +148,7 @@ export class ConnectServer {
     const rpc = `${binding.service.typeName}/${method.name}`;
     switch (method.methodKind) {
       case "unary":
-        return this.#unary(rpc, methodOf<UnaryMethod>(binding, method.localName));
+        return this.#unary(rpc, unaryMethod(binding, method));
       case "server_streaming":
         return this.#stream(rpc, method, methodOf<ServerStreamMethod>(binding, method.localName));
       case "bidi_streaming":
@@ -195,6 +195,16 @@ export class ConnectServer {
       }
     };
   }
+}
+
+/** connect-node has decoded the request, perhaps from JSON, and encodes the response: an encoded method is given bytes again. */
+function unaryMethod(binding: ServiceBinding, { localName, input, output }: DescMethod): UnaryMethod {
+  const encoded = binding.encoded[localName];
+  if (encoded === undefined) return methodOf<UnaryMethod>(binding, localName);
+  return async (request, call) => {
+    const bytes = toBinary(input, request as Message, { writeUnknownFields: false });
+    return fromBinary(output, (await encoded(bytes, call)).bytes);
+  };
 }
 
 function connectCall(context: HandlerContext): CallContext {

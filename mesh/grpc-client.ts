@@ -39,6 +39,12 @@ export type BidiCall<Request, Response> = {
   readonly responses: AsyncIterable<Response>;
 };
 
+export type BidiMethodClient<Request, Response> = {
+  (options?: CallOptions): BidiCall<Request, Response>;
+  /** Responses as `decode` makes them of their bytes. */
+  <Decoded>(options: CallOptions, decode: (bytes: Buffer) => Decoded): BidiCall<Request, Decoded>;
+};
+
 export type Client<S extends DescService> = {
   readonly [M in keyof S["method"]]: MethodClient<S["method"][M]>;
 } & { close(): void };
@@ -49,7 +55,7 @@ type MethodClient<M> =
     : M extends DescMethodServerStreaming<infer I, infer O>
       ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
       : M extends DescMethodBiDiStreaming<infer I, infer O>
-        ? (options?: CallOptions) => BidiCall<MessageInitShape<I>, MessageShape<O>>
+        ? BidiMethodClient<MessageInitShape<I>, MessageShape<O>>
         : never;
 
 /** Connects when the first call needs it. */
@@ -113,15 +119,9 @@ function serverStreamClient(channel: GrpcClient, method: DescMethod) {
 
 function bidiClient(channel: GrpcClient, method: DescMethod) {
   const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
-  return (options: CallOptions = {}): BidiCall<unknown, unknown> => {
+  return (options: CallOptions = {}, decode = responseDeserialize): BidiCall<unknown, unknown> => {
     const call = opened(() =>
-      channel.makeBidiStreamRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        metadataOf(options),
-        deadlineOf(options),
-      ),
+      channel.makeBidiStreamRequest(path, requestSerialize, decode, metadataOf(options), deadlineOf(options)),
     );
     if (call === undefined) return closedCall;
     return {

@@ -1,12 +1,18 @@
 /** grpc-js service definitions, derived from protobuf-es descriptors. */
-import type { DescMessage, DescMethod, DescService, MessageInitShape } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethod, MessageInitShape } from "@bufbuild/protobuf";
 import { create, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
+import type { ServiceBinding } from "#mesh/service-call.ts";
 import { EncodedMessage } from "#mesh/service-call.ts";
 
-/** By the local name of each rpc, as implementations have it. */
-export function grpcDefinition(service: DescService): ServiceDefinition {
-  return Object.fromEntries(service.methods.map((method) => [method.localName, grpcMethod(method)]));
+/** By the local name of each rpc, as implementations have it. A method that is in `encoded` is given its requests as bytes. */
+export function grpcDefinition({ service, encoded }: Pick<ServiceBinding, "service" | "encoded">): ServiceDefinition {
+  return Object.fromEntries(service.methods.map((method) => [method.localName, served(method, encoded)]));
+}
+
+function served(method: DescMethod, encoded: ServiceBinding["encoded"]): MethodDefinition<unknown, unknown> {
+  const definition = grpcMethod(method);
+  return encoded[method.localName] === undefined ? definition : { ...definition, requestDeserialize: asItCame };
 }
 
 export function grpcMethod(method: DescMethod): MethodDefinition<unknown, unknown> {
@@ -32,6 +38,11 @@ function serializer(schema: DescMessage): (value: unknown) => Buffer {
 
 function deserializer(schema: DescMessage): (bytes: Buffer) => unknown {
   return (bytes) => fromBinary(schema, bytes, { readUnknownFields: false });
+}
+
+/** For whoever reads messages from their bytes. */
+export function asItCame(bytes: Buffer): Buffer {
+  return bytes;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -61,7 +61,7 @@ export class GrpcServer {
     this.#log = options.log;
     this.#server = new Server(serverOptions(options.messageBytesMax ?? requestBytesMax));
     for (const binding of bindings) {
-      this.#server.addService(grpcDefinition(binding.service), this.#handlers(binding));
+      this.#server.addService(grpcDefinition(binding), this.#handlers(binding));
       this.setServing(binding.service.typeName, false);
     }
     this.#health.addToServer(this.#server);
@@ -110,7 +110,7 @@ export class GrpcServer {
   #handler(binding: ServiceBinding, method: DescMethod): UntypedHandleCall {
     switch (method.methodKind) {
       case "unary":
-        return this.#unary(rpcName(method), methodOf<UnaryMethod>(binding, method.localName));
+        return this.#unary(rpcName(method), this.#unaryMethod(binding, method.localName));
       case "server_streaming":
         return this.#serverStream(rpcName(method), methodOf<ServerStreamMethod>(binding, method.localName));
       case "bidi_streaming":
@@ -118,6 +118,13 @@ export class GrpcServer {
       case "client_streaming":
         throw new Error(`${rpcName(method)}: client streaming is not in the contract`);
     }
+  }
+
+  /** An encoded method is handed bytes and returns an EncodedMessage, which the definition lets through. */
+  #unaryMethod(binding: ServiceBinding, localName: string): UnaryMethod {
+    const encoded = binding.encoded[localName];
+    if (encoded === undefined) return methodOf<UnaryMethod>(binding, localName);
+    return (request, call) => encoded(request as Buffer, call);
   }
 
   #unary(rpc: string, method: UnaryMethod): UntypedHandleCall {

@@ -43,14 +43,31 @@ type MethodImplementation<M> =
           ) => AsyncIterable<MessageInitShape<O> | EncodedMessage>
         : never;
 
+/**
+ * A unary rpc that reads its request and writes its response itself, byte by byte: where one call carries a thousand items,
+ * an object for each of them and of their fields is most of what the call costs.
+ */
+export type EncodedUnaryMethod = (request: Uint8Array, call: CallContext) => Promise<EncodedMessage>;
+
+/** By the local names of unary rpcs. */
+export type EncodedMethods<S extends DescService> = {
+  readonly [M in keyof S["method"] as S["method"][M] extends DescMethodUnary ? M : never]?: EncodedUnaryMethod;
+};
+
 /** A service together with what implements it; made by `bind`, which checks the types. */
 export type ServiceBinding = {
   readonly service: DescService;
   readonly implementation: Readonly<Record<string, unknown>>;
+  readonly encoded: Readonly<Record<string, EncodedUnaryMethod | undefined>>;
 };
 
-export function bind<S extends DescService>(service: S, implementation: ServiceImplementation<S>): ServiceBinding {
-  return { service, implementation: implementation as Readonly<Record<string, unknown>> };
+/** `encoded` has the methods that `implementation` lacks. */
+export function bind<S extends DescService, E extends EncodedMethods<S> = Record<never, never>>(
+  service: S,
+  implementation: Omit<ServiceImplementation<S>, keyof E>,
+  encoded?: E,
+): ServiceBinding {
+  return { service, implementation: implementation as Readonly<Record<string, unknown>>, encoded: { ...encoded } };
 }
 
 /** The untyped forms that the servers call: `bind` has checked that they fit. */

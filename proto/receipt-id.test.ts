@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { formatReceiptId, parseReceiptId } from "./receipt-id.ts";
+import { formatReceiptId, parseReceiptId, receiptIdBytesMax, writeReceiptId } from "./receipt-id.ts";
 
 const positions = fc.record({
   shardId: fc.integer({ min: 0, max: 16_383 }),
@@ -11,6 +11,18 @@ test("a receipt id names its log and its leaf, and nothing else is read from it"
   fc.assert(
     fc.property(positions, (position) => {
       expect(parseReceiptId(formatReceiptId(position))).toEqual(position);
+    }),
+  );
+});
+
+test("a receipt id is written as bytes exactly as it is formatted", () => {
+  const leaves = fc.oneof(fc.nat(2_000_000), fc.maxSafeNat());
+  fc.assert(
+    fc.property(fc.oneof(fc.nat(16_383), fc.maxSafeNat()), leaves, fc.nat(3), (shardId, leafIndex, offset) => {
+      const target = Buffer.alloc(offset + receiptIdBytesMax);
+      const end = writeReceiptId(target, offset, shardId, leafIndex);
+      const id = formatReceiptId({ shardId, leafIndex: BigInt(leafIndex) });
+      expect(target.toString("latin1", offset, end)).toBe(id);
     }),
   );
 });

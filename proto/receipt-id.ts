@@ -24,6 +24,44 @@ export function formatReceiptId({ shardId, leafIndex }: ReceiptPosition): string
   return `${id}-${checkCharacter(log + leaf)}`;
 }
 
+/** Digits of the id that is being written, the last one first. */
+const digitsBackwards = new Uint8Array(32);
+const alphabetCodes = Uint8Array.from(alphabet, (letter) => letter.charCodeAt(0));
+const hyphen = "-".charCodeAt(0);
+
+/** Bytes that `writeReceiptId` writes at most. */
+export const receiptIdBytesMax = 32;
+
+/** Writes the ASCII bytes of what `formatReceiptId` makes; returns where the next byte goes. `leafIndex` is below 2^53. */
+export function writeReceiptId(target: Uint8Array, offset: number, shardId: number, leafIndex: number): number {
+  let leafDigits = takeDigits(0, leafIndex);
+  while (leafDigits < 4 || leafDigits % 4 !== 0) digitsBackwards[leafDigits++] = 0;
+  const digits = takeDigits(leafDigits, shardId);
+  let sum = 0;
+  let at = offset;
+  for (let i = digits - 1; i >= 0; i--) {
+    const digit = digitsBackwards[i] ?? 0;
+    sum += weightOf(digit, i);
+    if (i < leafDigits && i % 4 === 3) target[at++] = hyphen;
+    target[at++] = alphabetCodes[digit] ?? 0;
+  }
+  target[at++] = hyphen;
+  target[at++] = alphabetCodes[checkDigit(sum)] ?? 0;
+  return at;
+}
+
+/** Puts the base-32 digits of `value`, at least one, after the first `count` ones; returns how many there are then. */
+function takeDigits(count: number, value: number): number {
+  let end = count;
+  let rest = value;
+  for (; rest >= 2 ** 31; rest = Math.floor(rest / 32)) digitsBackwards[end++] = rest % 32;
+  do {
+    digitsBackwards[end++] = rest & 31;
+    rest >>>= 5;
+  } while (rest > 0);
+  return end;
+}
+
 /** What a receipt id names, or undefined when it is misspelt. Accepts lower case, and I, L, O for 1, 1, 0. */
 export function parseReceiptId(text: string): ReceiptPosition | undefined {
   const clean = text.trim().toUpperCase().replaceAll("O", "0").replace(/[IL]/g, "1");
@@ -52,9 +90,17 @@ function fromBase32(digits: string): bigint {
 function checkCharacter(digits: string): string {
   let sum = 0;
   for (let i = 0; i < digits.length; i++) {
-    const digit = letterValues[digits.charCodeAt(digits.length - 1 - i)] ?? 0;
-    const weighted = i % 2 === 0 ? digit * 2 : digit;
-    sum += (weighted >> 5) + (weighted & 31);
+    sum += weightOf(letterValues[digits.charCodeAt(digits.length - 1 - i)] ?? 0, i);
   }
-  return alphabet.charAt((32 - (sum % 32)) % 32);
+  return alphabet.charAt(checkDigit(sum));
+}
+
+/** What a digit adds to the check sum, by its place from the end. */
+function weightOf(digit: number, place: number): number {
+  const weighted = place % 2 === 0 ? digit * 2 : digit;
+  return (weighted >> 5) + (weighted & 31);
+}
+
+function checkDigit(sum: number): number {
+  return (32 - (sum % 32)) % 32;
 }

@@ -17,6 +17,10 @@ export class Admission {
     this.#limits = limits;
   }
 
+  get votesMax(): number {
+    return this.#limits.votesMax;
+  }
+
   get votes(): number {
     return this.#votes;
   }

@@ -6,6 +6,7 @@ import { KeyKind } from "#proto/generated/urna/v1/election_pb.js";
 import { VoteSchema } from "#proto/generated/urna/v1/vote_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
 import { ballotBytes, checkBallot, writeBallot } from "./ballot-form.ts";
+import { ReceivedVotes } from "./received-votes.ts";
 import { definition } from "./router-harness.ts";
 
 type VoteInit = MessageInitShape<typeof VoteSchema>;
@@ -22,8 +23,14 @@ const good = {
   ],
 } as const satisfies VoteInit;
 
+function received(init: VoteInit): ReceivedVotes {
+  const votes = new ReceivedVotes(1);
+  votes.add(create(VoteSchema, init));
+  return votes;
+}
+
 function check(overrides: VoteInit = {}, shape = voters): number[] {
-  checkBallot(shape, create(VoteSchema, { ...good, ...overrides }));
+  checkBallot(shape, received({ ...good, ...overrides }), 0);
   const ballot = Buffer.alloc(ballotBytes());
   writeBallot(ballot, 0);
   return decodeBallot(ballot);
@@ -33,8 +40,7 @@ test("a vote becomes its canonical ballot, whatever the order of its selections"
   const cells = check();
   expect(cells).toEqual([2, 4, 6]);
   expect(check({ selections: [...good.selections].reverse() })).toEqual(cells);
-  const { voterId, region } = checkBallot(voters, create(VoteSchema, good));
-  expect({ voterId, region }).toEqual({ voterId: "v1", region: 0 });
+  expect(checkBallot(voters, received(good), 0)).toBe(0);
   const written = Buffer.alloc(ballotBytes());
   writeBallot(written, 0);
   expect(written).toEqual(encodeBallot(cells));
@@ -56,10 +62,17 @@ const refused: [string, VoteInit, string][] = [
   ["a voter id of 129 characters", { voter: { case: "voterId", value: "x".repeat(129) } }, "voter_id"],
   ["a voter id with a space", { voter: { case: "voterId", value: "a b" } }, "voter_id"],
   ["a voter id that ends in a line feed", { voter: { case: "voterId", value: "a\n" } }, "voter_id"],
+  [
+    "a voter id of 129 characters that are not ASCII",
+    { voter: { case: "voterId", value: "ë".repeat(129) } },
+    "voter_id",
+  ],
+  ["a voter id of half a character", { voter: { case: "voterId", value: "\ud800" } }, "voter_id"],
   ["a voter id that is not ASCII", { voter: { case: "voterId", value: "zoë" } }, "voter_id"],
   ["a ballot id where voters vote", { voter: { case: "ballotId", value: "b" } }, "voter_id"],
   ["an idempotency key of 15 bytes", { idempotencyKey: new Uint8Array(15) }, "idempotency_key"],
-  ["an idempotency key of 33 bytes", { idempotencyKey: new Uint8Array(33) }, "idempotency_key"],
+  ["an idempotency key of 33 bytes", { idempotencyKey: new Uint8Array(33) }, "it has 33"],
+  ["an idempotency key of 1,000 bytes", { idempotencyKey: new Uint8Array(1_000) }, "it has 1000"],
   ["an unknown region", { regionId: "west" }, "region_id"],
   ["no region", { regionId: "" }, "region_id"],
   ["a region that is not a leaf", { regionId: "north" }, "not a leaf"],

@@ -4,7 +4,6 @@
  */
 import type { ContestShape, ElectionShape } from "#proto/election-shape.ts";
 import { KeyKind } from "#proto/generated/urna/v1/election_pb.js";
-import type { Selection, Vote } from "#proto/generated/urna/v1/vote_pb.js";
 import {
   contestsMax,
   idempotencyKeyBytesMax,
@@ -13,34 +12,30 @@ import {
   voterIdBytesMax,
 } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import type { ReceivedVotes } from "./received-votes.ts";
+import { voterKind } from "./received-votes.ts";
 
-const visibleAscii = new RegExp(`^[!-~]{1,${voterIdBytesMax}}$`);
 const quotedLengthMax = 80;
 
 /** The option cells of the vote that is being checked, ascending. One vote is checked at a time. */
 const cells = new Uint16Array(contestsMax * optionsPerContestMax);
 let cellCount = 0;
 
-export type BallotForm = {
-  /** The voter ID or ballot ID, whichever the election wants. */
-  readonly voterId: string;
-  /** Ordinal of the leaf region. */
-  readonly region: number;
-};
-
-/** Throws RejectionError INVALID_BALLOT. The ballot is then taken with `ballotBytes` and `writeBallot`, before the next check. */
-export function checkBallot(shape: ElectionShape, vote: Vote): BallotForm {
-  const voterId = checkVoterId(shape, vote);
-  checkKey(vote.idempotencyKey);
-  const region = shape.leafOrdinals.get(vote.regionId);
-  if (region === undefined) throw noLeaf(shape, vote.regionId);
+/**
+ * The ordinal of the vote's leaf region. Throws RejectionError INVALID_BALLOT. The ballot is then taken with `ballotBytes` and
+ * `writeBallot`, before the next check.
+ */
+export function checkBallot(shape: ElectionShape, votes: ReceivedVotes, at: number): number {
+  checkVoterId(shape, votes, at);
+  checkKey(votes.keyLengths[at] ?? 0);
+  const regionId = votes.regionIds[at] ?? "";
+  const region = shape.leafOrdinals.get(regionId);
+  if (region === undefined) throw noLeaf(shape, regionId);
   cellCount = 0;
-  const { selections } = vote;
-  for (let i = 0; i < selections.length; i++) {
-    const selection = selections[i];
-    if (selection !== undefined) checkSelection(shape, region, selections, selection, i);
-  }
-  return { voterId, region };
+  const first = votes.firstSelection(at);
+  const end = votes.selectionEnds[at] ?? 0;
+  for (let selection = first; selection < end; selection++) checkSelection(shape, region, votes, first, selection);
+  return region;
 }
 
 /** Bytes of the canonical ballot of the vote that was checked last. */
@@ -58,19 +53,27 @@ export function writeBallot(target: Uint8Array, offset: number): void {
   }
 }
 
-/** Also for the calls that name a voter without a ballot. Returns the ID. */
-export function checkVoterId(shape: ElectionShape, { voter }: Pick<Vote, "voter">): string {
-  const wanted = shape.definition.keyKind === KeyKind.BALLOT ? "ballotId" : "voterId";
-  const field = wanted === "ballotId" ? "ballot_id" : "voter_id";
-  if (voter.case === undefined) throw invalid(`${field} is missing`);
-  if (voter.case !== wanted) throw invalid(`voter: this election takes a ${field}, not the other kind`);
-  if (!visibleAscii.test(voter.value)) {
-    throw invalid(`${field} must be 1 to ${voterIdBytesMax} visible ASCII characters without spaces`);
-  }
-  return voter.value;
+/** Also for the calls that name a voter without a ballot. */
+export function checkVoterId(shape: ElectionShape, votes: ReceivedVotes, at: number): void {
+  const wanted = shape.definition.keyKind === KeyKind.BALLOT ? voterKind.ballotId : voterKind.voterId;
+  const kind = votes.voterKinds[at];
+  if (kind === wanted && isVisibleAscii(votes.bytes, votes.voterStarts[at] ?? 0, votes.voterEnds[at] ?? 0)) return;
+  const field = wanted === voterKind.ballotId ? "ballot_id" : "voter_id";
+  if (kind === voterKind.none) throw invalid(`${field} is missing`);
+  if (kind !== wanted) throw invalid(`voter: this election takes a ${field}, not the other kind`);
+  throw invalid(`${field} must be 1 to ${voterIdBytesMax} visible ASCII characters without spaces`);
 }
 
-function checkKey({ length }: Uint8Array): void {
+function isVisibleAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end === start || end - start > voterIdBytesMax) return false;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] ?? 0;
+    if (byte < 0x21 || byte > 0x7e) return false;
+  }
+  return true;
+}
+
+function checkKey(length: number): void {
   if (length === 0 || (length >= idempotencyKeyBytesMin && length <= idempotencyKeyBytesMax)) return;
   const range = `${idempotencyKeyBytesMin} to ${idempotencyKeyBytesMax}`;
   throw invalid(`idempotency_key must have ${range} bytes, or be left out; it has ${length}`);
@@ -82,27 +85,31 @@ function noLeaf(shape: ElectionShape, regionId: string): RejectionError {
     : invalid(`region_id ${quoted(regionId)} is not one of the election's regions`);
 }
 
+/** `first`: the vote's first selection. */
 function checkSelection(
   shape: ElectionShape,
   region: number,
-  selections: readonly Selection[],
-  { contestId, optionIds }: Selection,
-  index: number,
+  votes: ReceivedVotes,
+  first: number,
+  selection: number,
 ): void {
+  const contestId = votes.contestIds[selection] ?? "";
   const contest = shape.contests.get(contestId);
   if (contest === undefined) throw invalid(`contest_id ${quoted(contestId)} is not one of the election's contests`);
   // There are at most as many as contests before a repeated one is met, so this stays short.
-  for (let earlier = 0; earlier < index; earlier++) {
-    if (selections[earlier]?.contestId === contestId) throw invalid(`contest_id ${quoted(contestId)} is there twice`);
+  for (let earlier = first; earlier < selection; earlier++) {
+    if (votes.contestIds[earlier] === contestId) throw invalid(`contest_id ${quoted(contestId)} is there twice`);
   }
   if (contest.onBallot[region] !== 1) {
     throw invalid(`contest_id ${quoted(contestId)} is not on the ballot of this region`);
   }
-  if (optionIds.length > contest.selectionsMax) {
-    const at = `contest_id ${quoted(contestId)}`;
-    throw invalid(`option_ids of ${at}: ${optionIds.length} selections; at most ${contest.selectionsMax} are allowed`);
+  const firstOption = votes.firstOption(selection);
+  const end = votes.optionEnds[selection] ?? 0;
+  if (end - firstOption > contest.selectionsMax) {
+    const made = `${end - firstOption} selections; at most ${contest.selectionsMax} are allowed`;
+    throw invalid(`option_ids of contest_id ${quoted(contestId)}: ${made}`);
   }
-  for (const optionId of optionIds) addCell(contest, optionId);
+  for (let option = firstOption; option < end; option++) addCell(contest, votes.optionIds[option] ?? "");
 }
 
 function addCell(contest: ContestShape, optionId: string): void {

@@ -3,19 +3,17 @@
  * admission on it is settled exactly once (I4): by its shard, by a failed check, or by the end of its time.
  */
 import type { Logger } from "#mesh/log.ts";
-import type { Vote } from "#proto/generated/urna/v1/vote_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
-import type { Admission } from "./admission.ts";
-import { ballotBytes, checkBallot, writeBallot } from "./ballot-form.ts";
+import { checkBallot } from "./ballot-form.ts";
 import type { CachedElection, ElectionCache } from "./election-cache.ts";
-import { identityBytes } from "./nullifier.ts";
-import type { VoteOwner } from "./pending-vote.ts";
-import { PendingVote, plainRejection } from "./pending-vote.ts";
+import type { ReceivedVotes } from "./received-votes.ts";
 import type { ShardLinks } from "./shard-links.ts";
+import type { VoteOwner, VoteTable } from "./vote-table.ts";
+import { noRow, plainRejection } from "./vote-table.ts";
 
 export type CastingParts = {
   readonly cache: ElectionCache;
-  readonly admission: Admission;
+  readonly table: VoteTable;
   readonly log: Logger;
 };
 
@@ -26,8 +24,8 @@ export class Casting {
   readonly #parts: CastingParts;
   #links: ShardLinks | undefined;
   #sweep: NodeJS.Timeout | undefined;
-  /** Votes whose election is being looked up. */
-  readonly #lookingUp = new Set<PendingVote>();
+  /** Rows of votes whose election is being looked up. */
+  readonly #lookingUp = new Set<number>();
 
   constructor(parts: CastingParts) {
     this.#parts = parts;
@@ -38,25 +36,31 @@ export class Casting {
     this.#links = links;
   }
 
-  /** Takes one vote; its owner hears its outcome once, perhaps before this returns. `answerAtMs` is by performance.now(). */
-  cast(owner: VoteOwner, index: number, source: Vote, answerAtMs: number): PendingVote | undefined {
-    const vote = PendingVote.admit(owner, index, source, answerAtMs, this.#parts.admission);
-    if (vote === undefined) owner.refused(index, plainRejection("OVERLOADED"));
-    else this.#check(vote);
-    return vote;
+  /**
+   * Takes the vote that is `at` in `votes`; its owner hears its outcome once, by its own `index` for it, perhaps before this
+   * returns. `answerAtMs` is by performance.now(). Returns the vote's row in the table, which is its owner's to name until then.
+   */
+  cast(owner: VoteOwner, index: number, votes: ReceivedVotes, at: number, answerAtMs: number): number {
+    const { table } = this.#parts;
+    const row = table.admit(owner, index, votes.weights[at] ?? 0, answerAtMs, votes.keyLengths[at] === 0);
+    if (row === noRow) owner.refused(index, plainRejection("OVERLOADED"));
+    else this.#check(row, votes, at);
+    return row;
   }
 
   /** The shard holds another definition than the one that the votes were checked against: the next ones are read anew. */
-  refuseOutdated(votes: readonly PendingVote[]): void {
-    for (const vote of votes) {
-      if (vote.election !== undefined) this.#parts.cache.drop(vote.election);
-      vote.refuseSend("SHARD_UNAVAILABLE");
+  refuseOutdated(rows: readonly number[]): void {
+    const { table, cache } = this.#parts;
+    for (const row of rows) {
+      const election = table.election(row);
+      if (election !== undefined) cache.drop(election);
+      table.refuseSend(row, "SHARD_UNAVAILABLE");
     }
   }
 
-  /** Ends what has not been settled: the caller's time is over. */
-  expire(votes: Iterable<PendingVote | undefined>): void {
-    for (const vote of votes) vote?.expire();
+  /** Ends unsettled votes: their caller's time is over. */
+  expire(rows: Iterable<number>): void {
+    for (const row of rows) this.#parts.table.expire(row);
     this.#sweep ??= setTimeout(() => {
       this.#sweep = undefined;
       this.#links?.sweep();
@@ -66,62 +70,55 @@ export class Casting {
   /** Ends whatever has not been settled by now, wherever it is. */
   close(): void {
     clearTimeout(this.#sweep);
-    for (const vote of [...(this.#links?.close() ?? []), ...this.#lookingUp]) vote.expire();
+    for (const row of [...(this.#links?.close() ?? []), ...this.#lookingUp]) this.#parts.table.expire(row);
   }
 
-  #check(vote: PendingVote): void {
+  #check(row: number, votes: ReceivedVotes, at: number): void {
     try {
-      const election = this.#parts.cache.peek(vote.electionId);
-      if (election === undefined) void this.#lookUpThenPrepare(vote);
-      else this.#prepare(vote, election);
+      const election = this.#parts.cache.peek(votes.electionIds[at] ?? "");
+      if (election === undefined) void this.#lookUpThenPrepare(row, votes, at);
+      else this.#prepare(row, election, votes, at);
     } catch (cause) {
-      this.#refuse(vote, cause);
+      this.#refuse(row, cause, votes, at);
     }
   }
 
-  async #lookUpThenPrepare(vote: PendingVote): Promise<void> {
-    vote.hold();
-    this.#lookingUp.add(vote);
+  async #lookUpThenPrepare(row: number, votes: ReceivedVotes, at: number): Promise<void> {
+    const { cache, table } = this.#parts;
+    votes.keep();
+    table.hold(row);
+    this.#lookingUp.add(row);
     let election: CachedElection | undefined;
     try {
-      election = await this.#parts.cache.get(vote.electionId);
+      election = await cache.get(votes.electionIds[at] ?? "");
     } catch (cause) {
-      this.#refuse(vote, cause);
-    } finally {
-      this.#lookingUp.delete(vote);
-      vote.release();
+      this.#refuse(row, cause, votes, at);
     }
-    if (election !== undefined && !vote.settled) this.#tryPrepare(vote, election);
-  }
-
-  #tryPrepare(vote: PendingVote, election: CachedElection): void {
+    this.#lookingUp.delete(row);
+    if (!table.release(row) || election === undefined) return;
     try {
-      this.#prepare(vote, election);
+      this.#prepare(row, election, votes, at);
     } catch (cause) {
-      this.#refuse(vote, cause);
+      this.#refuse(row, cause, votes, at);
     }
   }
 
-  #prepare(vote: PendingVote, election: CachedElection): void {
-    const { source } = vote;
-    if (source === undefined) throw new Error("a vote is checked twice");
-    const { voterId, region } = checkBallot(election.shape, source);
-    const columns = Buffer.allocUnsafe(identityBytes + ballotBytes());
-    writeBallot(columns, identityBytes);
-    election.nullifiers.writeIdentity(columns, voterId, source.idempotencyKey);
-    vote.election = election;
-    vote.columns = columns;
-    vote.region = region;
-    vote.source = undefined;
+  #prepare(row: number, election: CachedElection, votes: ReceivedVotes, at: number): void {
+    const { table } = this.#parts;
     if (this.#links === undefined) throw new Error("votes are cast before the links are there");
-    this.#links.route(vote);
+    const region = checkBallot(election.shape, votes, at);
+    const offset = table.prepare(row, election, region);
+    election.nullifiers.writeIdentity(table.identities, offset, votes, at);
+    this.#links.route(row);
   }
 
-  #refuse(vote: PendingVote, cause: unknown): void {
-    if (!(cause instanceof RejectionError)) {
-      this.#parts.log.error({ err: cause, election: vote.electionId }, "a vote failed for an unknown cause");
-      vote.refuseSend("INTERNAL");
-    } else if (vote.sends > 0) vote.refuseSend(cause.reason);
-    else vote.refuse(cause);
+  /** Of a vote that was never sent. */
+  #refuse(row: number, cause: unknown, votes: ReceivedVotes, at: number): void {
+    if (cause instanceof RejectionError) {
+      this.#parts.table.refuse(row, cause);
+      return;
+    }
+    this.#parts.log.error({ err: cause, election: votes.electionIds[at] }, "a vote failed for an unknown cause");
+    this.#parts.table.refuse(row, plainRejection("INTERNAL"));
   }
 }

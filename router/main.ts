@@ -5,14 +5,17 @@
  *   router.ts            opens all parts; drain.ts closes them
  *   vote-service.ts      the calls that cast votes; call-deadline.ts says by when they are answered
  *   gate.ts              whether the router still takes votes
- *   vote-calls.ts        a call, a batch, a stream: who waits for which vote
+ *   batch-request.ts     a batch, read from its bytes; repeated-texts.ts finds its ids again
+ *   received-votes.ts    votes as they came, column by column
+ *   vote-calls.ts        a call, a batch: who waits for which vote; stream-call.ts, a stream
  *   casting.ts           a vote's way: admitted, checked, made anonymous, handed to its shard
- *   pending-vote.ts      one vote until its one outcome; admission.ts bounds how many there are
+ *   vote-table.ts        all votes until their one outcome; admission.ts bounds how many there are
  *   election-cache.ts    the election it is for; election-key.ts unwraps its key
  *   ballot-form.ts       whether it fits the election's definition
  *   nullifier.ts         what the shards know of its voter
  *   shard-links.ts       which shard it belongs to
  *   shard-link.ts        that shard's stream, queue and unanswered frames; vote-queue.ts, vote-frame.ts
+ *   batch-answer.ts      the outcomes of a batch, and its response; outcome-messages.ts, those of other calls
  *   shard-nodes.ts       which of the shard's nodes is its writer; backoff.ts between tries
  *   election-service.ts  creating, opening, closing elections; admin-token.ts says who may
  *   tally-relay.ts       counts, passed on from the tally; shared-watch.ts serves all who watch the same

@@ -70,8 +70,8 @@ export class RouterMetrics {
     gauge("urna_router_connected_shards", "Shards with an open stream to their writer", gauges.connectedShards);
   }
 
-  voteAnswered(outcome: VoteOutcome): void {
-    this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1);
+  votesAnswered(outcome: VoteOutcome, votes = 1): void {
+    this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + votes);
   }
 
   frameSent(votes: number): void {

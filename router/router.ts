@@ -34,7 +34,8 @@ import { RouterMetrics } from "./metrics.ts";
 import type { LinkLimits } from "./shard-link.ts";
 import { ShardLinks } from "./shard-links.ts";
 import { TallyRelay } from "./tally-relay.ts";
-import { voteService } from "./vote-service.ts";
+import { encodedVoteService, voteService } from "./vote-service.ts";
+import { VoteTable } from "./vote-table.ts";
 import { webHandler } from "./web-files.ts";
 
 export type Router = {
@@ -67,22 +68,25 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
   const gate = new Gate();
   const routerKey = createSecretKey(config.routerKey);
   const admission = new Admission({ ...admissionLimits, votesMax: config.waitingVotesMax, ...limits });
+  const table = new VoteTable(admission);
   const cache = new ElectionCache((electionId) => readHome(links, electionId, lookUpLimitMs), routerKey, log);
-  const casting = new Casting({ cache, admission, log });
+  const casting = new Casting({ cache, table, log });
   let tellHealth = () => {};
   const links = new ShardLinks({
+    table,
     directory,
     limits: { ...linkLimits, ...limits },
     metrics,
     log,
     onStateChange: () => tellHealth(),
-    refuseOutdated: (votes) => casting.refuseOutdated(votes),
+    refuseOutdated: (rows) => casting.refuseOutdated(rows),
     shareOf: (shards) => admission.shareOf(shards),
   });
   casting.connect(links);
   const relay = new TallyRelay(directory);
+  const voteParts = { casting, metrics, cache, links, gate, streamVotesMax: streamVotesMaxOf(config) };
   const bindings = [
-    bind(VoteService, voteService({ casting, metrics, cache, links, gate, streamVotesMax: streamVotesMaxOf(config) })),
+    bind(VoteService, voteService(voteParts), encodedVoteService(voteParts)),
     bind(
       ElectionService,
       electionService({ links, cache, routerKey, gate, adminToken: new AdminToken(config.adminToken) }),

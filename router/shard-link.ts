@@ -4,17 +4,19 @@
  * When a stream breaks, its unanswered frames may have been stored: their votes are sent again, first, to the next writer.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { BidiCall } from "#mesh/grpc-client.ts";
+import { asItCame } from "#mesh/grpc-definition.ts";
 import type { Logger } from "#mesh/log.ts";
-import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { EncodedMessage } from "#mesh/service-call.ts";
+import { RecordAnswer } from "#proto/record-frame.ts";
 import { backoffMs } from "./backoff.ts";
 import type { CachedElection } from "./election-cache.ts";
 import type { RouterMetrics } from "./metrics.ts";
-import type { PendingVote } from "./pending-vote.ts";
 import type { ShardNodes, ShardWriter } from "./shard-nodes.ts";
 import type { Unsettled } from "./vote-frame.ts";
-import { encodeFrame, settleFrame } from "./vote-frame.ts";
+import { encodeFrame, settleFrame, shardOfLog } from "./vote-frame.ts";
+import type { FrameVotes } from "./vote-queue.ts";
 import { VoteQueue } from "./vote-queue.ts";
+import type { ShardLog, VoteTable } from "./vote-table.ts";
 
 export type LinkLimits = {
   /** Frames and votes on their way to one shard; what comes meanwhile waits, and makes the next frames larger. */
@@ -25,6 +27,7 @@ export type LinkLimits = {
 };
 
 export type LinkParts = {
+  readonly table: VoteTable;
   readonly nodes: ShardNodes;
   readonly limits: LinkLimits;
   readonly metrics: RouterMetrics;
@@ -35,15 +38,11 @@ export type LinkParts = {
   readonly onStateChange: () => void;
 };
 
-type SentFrame = {
-  readonly election: CachedElection;
-  readonly votes: readonly PendingVote[];
-  readonly sentAtMs: number;
-};
+type SentFrame = FrameVotes & { readonly sentAtMs: number };
 
 type OpenStream = {
   readonly writer: ShardWriter;
-  readonly call: BidiCall<RecordVotesRequest, RecordVotesResponse>;
+  readonly call: ReturnType<typeof openStream>;
   /** The stream's buffer is full. */
   full: boolean;
 };
@@ -51,11 +50,13 @@ type OpenStream = {
 export class ShardLink {
   readonly shardId: number;
   readonly #parts: LinkParts;
-  readonly #queue = new VoteQueue();
+  readonly #queue: VoteQueue;
+  readonly #answer = new RecordAnswer();
   readonly #outstanding = new Map<number, SentFrame>();
   readonly #stopping = new AbortController();
   #outstandingVotes = 0;
-  #newestBatch = 0n;
+  #newestBatch = 0;
+  #log: ShardLog | undefined;
   #nextFrameId = 1;
   #stream: OpenStream | undefined;
   #flushing = false;
@@ -63,6 +64,7 @@ export class ShardLink {
 
   constructor(parts: LinkParts) {
     this.#parts = parts;
+    this.#queue = new VoteQueue(parts.table);
     this.shardId = parts.nodes.shardId;
     void this.#run();
     void this.#watch();
@@ -82,8 +84,8 @@ export class ShardLink {
   }
 
   /** The vote is held until it is settled or rerouted. */
-  enqueue(election: CachedElection, vote: PendingVote): void {
-    this.#queue.push(election, vote);
+  enqueue(election: CachedElection, row: number): void {
+    this.#queue.push(election, row);
     this.#scheduleFlush();
   }
 
@@ -98,8 +100,8 @@ export class ShardLink {
     if (this.#stream !== undefined && !nodes.includes(this.#stream.writer.node)) this.#stream.call.cancel();
   }
 
-  /** Ends the stream for good; returns the votes that were still held, in the state they are in. */
-  close(): PendingVote[] {
+  /** Ends the stream for good; returns the votes that were still held and not settled. Nobody holds them then. */
+  close(): number[] {
     this.#stopping.abort();
     this.#stream?.call.cancel();
     this.#stream = undefined;
@@ -121,9 +123,9 @@ export class ShardLink {
   async #serve(writer: ShardWriter): Promise<boolean> {
     const { log, nodes } = this.#parts;
     let answered = false;
-    const stream: OpenStream = { writer, call: writer.client.recordVotes(), full: false };
+    const stream: OpenStream = { writer, call: openStream(writer), full: false };
     this.#stream = stream;
-    if (writer.batch > this.#newestBatch) this.#newestBatch = writer.batch;
+    this.#newestBatch = Math.max(this.#newestBatch, Number(writer.batch));
     log.info({ shard: nodes.shardId, node: writer.node, writerEpoch: Number(writer.writerEpoch) }, "shard connected");
     this.#parts.onStateChange();
     this.#scheduleFlush();
@@ -166,19 +168,20 @@ export class ShardLink {
     ) {
       const next = this.#queue.next();
       if (next === undefined) return;
-      this.#send(stream, next.election, next.votes);
+      this.#send(stream, next);
     }
   }
 
-  #send(stream: OpenStream, election: CachedElection, votes: readonly PendingVote[]): void {
+  #send(stream: OpenStream, votes: FrameVotes): void {
+    const { table, metrics } = this.#parts;
     const frameId = this.#nextFrameId++;
     const sentAtMs = performance.now();
-    const frame = encodeFrame({ election, votes }, frameId, this.#parts.mapEpoch(), sentAtMs);
-    for (const vote of votes) vote.sent(this.#newestBatch);
-    this.#outstanding.set(frameId, { election, votes, sentAtMs });
-    this.#outstandingVotes += votes.length;
-    this.#parts.metrics.frameSent(votes.length);
-    if (stream.call.send(frame)) return;
+    const frame = encodeFrame(table, votes, { frameId, mapEpoch: this.#parts.mapEpoch(), nowMs: sentAtMs });
+    for (const row of votes.rows) table.sent(row, this.#newestBatch);
+    this.#outstanding.set(frameId, { ...votes, sentAtMs });
+    this.#outstandingVotes += votes.rows.length;
+    metrics.frameSent(votes.rows.length);
+    if (stream.call.send(new EncodedMessage(frame))) return;
     stream.full = true;
     void stream.call.drained().then(() => {
       stream.full = false;
@@ -187,32 +190,40 @@ export class ShardLink {
   }
 
   /** Throws when the answer is not one of ours to settle: the stream is given up then. */
-  #settle(answer: RecordVotesResponse): void {
-    const frameId = Number(answer.frameId);
+  #settle(bytes: Buffer): void {
+    const { table, metrics } = this.#parts;
+    const answer = this.#answer;
+    answer.read(bytes);
+    const { frameId, batches } = answer;
     const frame = this.#outstanding.get(frameId);
     if (frame === undefined) throw new Error(`the shard answered frame ${frameId}, which is not outstanding (I4)`);
-    const unsettled = settleFrame(frame.votes, answer);
+    const unsettled = settleFrame(table, frame.rows, this.#logOf(answer.logOrigin), answer);
     this.#outstanding.delete(frameId);
-    this.#outstandingVotes -= frame.votes.length;
-    for (const batch of answer.batches) if (batch > this.#newestBatch) this.#newestBatch = batch;
-    for (const vote of frame.votes) vote.release();
-    this.#parts.metrics.frameAnswered(performance.now() - frame.sentAtMs);
+    this.#outstandingVotes -= frame.rows.length;
+    for (let i = 0; i < batches.length; i++) this.#newestBatch = Math.max(this.#newestBatch, batches.at(i));
+    for (const row of frame.rows) table.release(row);
+    metrics.frameAnswered(performance.now() - frame.sentAtMs);
     if (hasAny(unsettled)) this.#parts.reroute(unsettled);
     this.#scheduleFlush();
   }
 
+  /** The same object for the same log, so that what is made of it for receipts is made once. */
+  #logOf(origin: string): ShardLog {
+    if (this.#log?.origin !== origin) this.#log = { origin, shardId: shardOfLog(origin) };
+    return this.#log;
+  }
+
   /** The unanswered frames' votes may be stored: they go first on the next stream. */
   #putBack(): void {
+    const { table } = this.#parts;
     const frames = [...this.#outstanding.values()].reverse();
     this.#outstanding.clear();
     this.#outstandingVotes = 0;
-    for (const { election, votes } of frames) {
-      const unsettled: PendingVote[] = [];
-      for (const vote of votes) {
-        vote.lost();
-        vote.release();
-        if (!vote.settled) unsettled.push(vote);
-      }
+    for (const { election, rows } of frames) {
+      const unsettled = rows.filter((row) => {
+        table.lost(row);
+        return table.release(row);
+      });
       this.#queue.unshift(election, unsettled);
     }
   }
@@ -243,6 +254,10 @@ export class ShardLink {
       stream.call.cancel();
     }
   }
+}
+
+function openStream({ client }: ShardWriter) {
+  return client.recordVotes({}, asItCame);
 }
 
 function hasAny({ wrongShard, wrongDefinition, unknown }: Unsettled): boolean {

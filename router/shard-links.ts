@@ -3,16 +3,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Directory } from "#mesh/directory.ts";
 import { homeSlotSource, slotOf, slotTable } from "#proto/slots.ts";
 import { backoffMs } from "./backoff.ts";
-import type { PendingVote } from "./pending-vote.ts";
 import type { LinkParts } from "./shard-link.ts";
 import { ShardLink } from "./shard-link.ts";
 import { ShardNodes } from "./shard-nodes.ts";
 import type { Unsettled } from "./vote-frame.ts";
 
-export type ShardLinksParts = Pick<LinkParts, "limits" | "metrics" | "log" | "onStateChange"> & {
+export type ShardLinksParts = Pick<LinkParts, "table" | "limits" | "metrics" | "log" | "onStateChange"> & {
   readonly directory: Directory;
   /** Checks the votes against the election as its home shard has it now, and routes them again. */
-  readonly refuseOutdated: (votes: readonly PendingVote[]) => void;
+  readonly refuseOutdated: (rows: readonly number[]) => void;
   /** Votes that one shard may hold. */
   readonly shareOf: (shards: number) => number;
 };
@@ -26,7 +25,7 @@ export class ShardLinks {
   #table: Uint16Array;
   #share: number;
   /** Votes that wait to be routed again. */
-  readonly #parked = new Set<PendingVote>();
+  readonly #parked = new Set<number>();
 
   constructor(parts: ShardLinksParts) {
     this.#parts = parts;
@@ -56,11 +55,13 @@ export class ShardLinks {
   }
 
   /** Hands a vote that has passed its checks to its shard, or refuses it as OVERLOADED when too many wait there (I9). */
-  route(vote: PendingVote): void {
-    const { link } = this.#shardOf(vote.columns);
-    if (vote.election === undefined) throw new Error("a vote is routed before it was checked");
-    if (link.held >= this.#share) vote.refuseSend("OVERLOADED");
-    else link.enqueue(vote.election, vote);
+  route(row: number): void {
+    const { table } = this.#parts;
+    const { link } = this.#shardOf(table.identities, table.identityAt(row));
+    const election = table.election(row);
+    if (election === undefined) throw new Error("a vote is routed before it was checked");
+    if (link.held >= this.#share) table.refuseSend(row, "OVERLOADED");
+    else link.enqueue(election, row);
   }
 
   /** Lets go of what was answered at a deadline. */
@@ -68,19 +69,18 @@ export class ShardLinks {
     for (const { link } of this.#shards.values()) link.sweep();
   }
 
-  /** Ends every stream; returns the votes that were still held, in the state they are in. */
-  close(): PendingVote[] {
+  /** Ends every stream; returns the votes that were still held and not settled. Nobody holds them then. */
+  close(): number[] {
     this.#stopListening();
     const left = this.links.flatMap((link) => link.close());
     for (const { nodes } of this.#shards.values()) nodes.close();
     const parked = [...this.#parked];
     this.#parked.clear();
-    for (const vote of parked) vote.release();
-    return [...left, ...parked];
+    return [...left, ...parked.filter((row) => this.#parts.table.release(row))];
   }
 
-  #shardOf(bytes: Uint8Array): Shard {
-    const shard = this.#shards.get(this.#table[slotOf(bytes)] ?? -1);
+  #shardOf(bytes: Uint8Array, offset = 0): Shard {
+    const shard = this.#shards.get(this.#table[slotOf(bytes, offset)] ?? -1);
     if (shard === undefined) throw new Error("the shard map has no owner for a slot");
     return shard;
   }
@@ -103,6 +103,7 @@ export class ShardLinks {
     }
     const nodes = new ShardNodes(shardId, addresses);
     const link = new ShardLink({
+      table: this.#parts.table,
       nodes,
       limits: this.#parts.limits,
       metrics: this.#parts.metrics,
@@ -120,32 +121,29 @@ export class ShardLinks {
     this.#shards.delete(shardId);
     const left = shard.link.close();
     shard.nodes.close();
-    for (const vote of left) if (!vote.settled) this.route(vote);
+    for (const row of left) this.route(row);
   }
 
+  /** The votes are unsettled and held by nobody. */
   #reroute({ wrongShard, wrongDefinition, unknown }: Unsettled): void {
-    if (wrongDefinition.length > 0) this.#parts.refuseOutdated(wrongDefinition.filter(({ settled }) => !settled));
+    if (wrongDefinition.length > 0) this.#parts.refuseOutdated(wrongDefinition);
     if (wrongShard.length > 0) void this.#routeLater(wrongShard, true);
     if (unknown.length > 0) void this.#routeLater(unknown, false);
   }
 
   /** After a pause, so that a map or a takeover that is on its way can arrive, and no loop runs hot. */
-  async #routeLater(votes: readonly PendingVote[], refresh: boolean): Promise<void> {
-    const waiting = votes.filter(({ settled }) => !settled);
+  async #routeLater(rows: readonly number[], refresh: boolean): Promise<void> {
+    const { table, directory } = this.#parts;
     let sends = Number.POSITIVE_INFINITY;
-    for (const vote of waiting) {
-      vote.hold();
-      this.#parked.add(vote);
-      sends = Math.min(sends, vote.sends);
+    for (const row of rows) {
+      table.hold(row);
+      this.#parked.add(row);
+      sends = Math.min(sends, table.sends(row));
     }
-    const { epoch } = this.#parts.directory.current.map;
-    if (refresh) await this.#parts.directory.refresh();
-    const isNewer = this.#parts.directory.current.map.epoch > epoch;
+    const { epoch } = directory.current.map;
+    if (refresh) await directory.refresh();
+    const isNewer = directory.current.map.epoch > epoch;
     if (!isNewer) await delay(backoffMs(sends - 1), undefined, { ref: false });
-    for (const vote of waiting) {
-      if (!this.#parked.delete(vote)) continue;
-      vote.release();
-      if (!vote.settled) this.route(vote);
-    }
+    for (const row of rows) if (this.#parked.delete(row) && table.release(row)) this.route(row);
   }
 }

@@ -1,85 +1,85 @@
 /** A frame of votes for a shard, column by column, and what its answer means for each vote. */
-import { create } from "@bufbuild/protobuf";
-import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
-import { RecordOutcome, RecordVotesRequestSchema } from "#proto/generated/urna/v1/shard_service_pb.js";
-import type { Receipt } from "#proto/generated/urna/v1/vote_pb.js";
-import { keyHashBytes, nullifierBytes } from "#proto/limits.ts";
-import { formatReceiptId } from "#proto/receipt-id.ts";
+import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { frameVotesMax, nullifierBytes } from "#proto/limits.ts";
+import type { RecordAnswer } from "#proto/record-frame.ts";
+import { encodeRecordFrame } from "#proto/record-frame.ts";
 import type { RejectionReason } from "#proto/rejections.ts";
-import { identityBytes } from "./nullifier.ts";
-import type { PendingVote } from "./pending-vote.ts";
-import { plainRejection } from "./pending-vote.ts";
 import type { FrameVotes } from "./vote-queue.ts";
+import type { ShardLog, VoteTable } from "./vote-table.ts";
+import { plainRejection } from "./vote-table.ts";
 
+/** The columns of the frame that is being made: room for the largest. */
+const nullifierWords = new Int32Array((frameVotesMax * nullifierBytes) / 4);
+const keyHashWords = new Int32Array(nullifierWords.length);
+const regions = new Uint32Array(frameVotesMax);
+const ballotLengths = new Uint32Array(frameVotesMax);
+const deadlineMs = new Uint32Array(frameVotesMax);
+let ballots = new Uint8Array(frameVotesMax * 8);
+
+/** A serialised RecordVotesRequest. */
 export function encodeFrame(
-  { election, votes }: FrameVotes,
-  frameId: number,
-  mapEpoch: number,
-  nowMs: number,
-): RecordVotesRequest {
-  const nullifiers = Buffer.allocUnsafe(votes.length * nullifierBytes);
-  const keyHashes = Buffer.allocUnsafe(votes.length * keyHashBytes);
-  const ballots = Buffer.allocUnsafe(votes.reduce((bytes, vote) => bytes + vote.ballotLength, 0));
-  const regions: number[] = [];
-  const ballotLengths: number[] = [];
-  const deadlineMs: number[] = [];
-  let index = 0;
-  let ballotAt = 0;
-  for (const { columns, region, ballotLength, answerAtMs } of votes) {
-    columns.copy(nullifiers, index * nullifierBytes, 0, nullifierBytes);
-    columns.copy(keyHashes, index * keyHashBytes, nullifierBytes, identityBytes);
-    columns.copy(ballots, ballotAt, identityBytes);
-    ballotAt += ballotLength;
-    index += 1;
-    regions.push(region);
-    ballotLengths.push(ballotLength);
-    deadlineMs.push(Math.max(0, Math.floor(answerAtMs - nowMs)));
+  table: VoteTable,
+  { election, rows }: FrameVotes,
+  { frameId, mapEpoch, nowMs }: { readonly frameId: number; readonly mapEpoch: number; readonly nowMs: number },
+): Buffer {
+  const votes = rows.length;
+  let ballotsEnd = 0;
+  for (let i = 0; i < votes; i++) {
+    const row = rows[i] ?? 0;
+    table.copyIdentity(row, nullifierWords, keyHashWords, i);
+    regions[i] = table.region(row);
+    const length = table.ballotLength(row);
+    ballotLengths[i] = length;
+    growBallots(ballotsEnd, length);
+    table.copyBallot(row, ballots, ballotsEnd);
+    ballotsEnd += length;
+    deadlineMs[i] = Math.max(0, Math.floor(table.answerAtMs(row) - nowMs));
   }
-  return create(RecordVotesRequestSchema, {
-    frameId: BigInt(frameId),
-    mapEpoch: BigInt(mapEpoch),
+  return encodeRecordFrame({
+    frameId,
+    mapEpoch,
     electionId: election.electionId,
     definitionHash: election.definitionHash,
-    nullifiers,
-    keyHashes,
-    regions,
-    ballots,
-    ballotLengths,
-    deadlineMs,
+    nullifiers: new Uint8Array(nullifierWords.buffer, 0, votes * nullifierBytes),
+    keyHashes: new Uint8Array(keyHashWords.buffer, 0, votes * nullifierBytes),
+    regions: regions.subarray(0, votes),
+    ballots: ballots.subarray(0, ballotsEnd),
+    ballotLengths: ballotLengths.subarray(0, votes),
+    deadlineMs: deadlineMs.subarray(0, votes),
   });
 }
 
-/** Votes that a frame's answer leaves unsettled, by what must happen before they are sent again. */
+function growBallots(used: number, wanted: number): void {
+  if (used + wanted <= ballots.length) return;
+  const larger = new Uint8Array(2 * (used + wanted));
+  larger.set(ballots.subarray(0, used));
+  ballots = larger;
+}
+
+/** Rows of votes that a frame's answer leaves unsettled, by what must happen before they are sent again. */
 export type Unsettled = {
-  readonly wrongShard: PendingVote[];
-  readonly wrongDefinition: PendingVote[];
-  readonly unknown: PendingVote[];
+  readonly wrongShard: number[];
+  readonly wrongDefinition: number[];
+  readonly unknown: number[];
 };
 
-/** Throws when the answer does not fit the frame: a fault of the shard. */
-export function settleFrame(votes: readonly PendingVote[], answer: RecordVotesResponse): Unsettled {
-  const { outcomes, leafIndexes, batches, logOrigin } = answer;
-  if (outcomes.length !== votes.length || leafIndexes.length !== votes.length || batches.length !== votes.length) {
-    throw new Error(`a frame of ${votes.length} votes got ${outcomes.length} outcomes (I4)`);
+/** The votes are still held. Throws when the answer does not fit the frame: a fault of the shard. */
+export function settleFrame(table: VoteTable, rows: Uint32Array, log: ShardLog, answer: RecordAnswer): Unsettled {
+  const { outcomes, leafIndexes, batches } = answer;
+  const votes = rows.length;
+  if (outcomes.length !== votes || leafIndexes.length !== votes || batches.length !== votes) {
+    throw new Error(`a frame of ${votes} votes got ${outcomes.length} outcomes (I4)`);
   }
-  const shardId = shardOfLog(logOrigin);
   const unsettled: Unsettled = { wrongShard: [], wrongDefinition: [], unknown: [] };
-  for (let i = 0; i < votes.length; i++) {
-    const vote = votes[i];
-    const outcome: RecordOutcome | undefined = outcomes[i];
-    if (vote === undefined || outcome === undefined) continue;
-    if (outcome === RecordOutcome.RECORDED || outcome === RecordOutcome.REPEAT) {
-      const leafIndex = leafIndexes[i] ?? 0n;
-      // A literal: `create` copies field by field, which costs more than all else that is done for a vote here.
-      const receipt: Receipt = {
-        $typeName: "urna.v1.Receipt",
-        receiptId: formatReceiptId({ shardId, leafIndex }),
-        electionId: vote.electionId,
-        logOrigin,
-        leafIndex,
-      };
-      vote.accept(receipt, outcome === RecordOutcome.REPEAT && !storedByThisCall(vote, batches[i] ?? 0n));
-    } else settleRefused(vote, outcome, unsettled);
+  for (let i = 0; i < votes; i++) {
+    const row = rows[i] ?? 0;
+    // Its caller was answered at the deadline.
+    if (table.settled(row)) continue;
+    const outcome: RecordOutcome = outcomes.at(i);
+    if (outcome === RecordOutcome.RECORDED) table.accept(row, log, leafIndexes.at(i), false);
+    else if (outcome === RecordOutcome.REPEAT) {
+      table.accept(row, log, leafIndexes.at(i), !storedByThisCall(table, row, batches.at(i)));
+    } else settleRefused(table, row, outcome, unsettled);
   }
   return unsettled;
 }
@@ -88,36 +88,38 @@ export function settleFrame(votes: readonly PendingVote[], answer: RecordVotesRe
  * A vote that was sent more than once within this call and is then found stored was, as far as batches tell, stored by this
  * call: in a batch later than every batch that the shard had answered before the first send.
  */
-function storedByThisCall(vote: PendingVote, batch: bigint): boolean {
-  return vote.resent && batch > vote.answeredBefore;
+function storedByThisCall(table: VoteTable, row: number, batch: number): boolean {
+  return table.resent(row) && batch > table.answeredBefore(row);
 }
 
-function settleRefused(vote: PendingVote, outcome: RecordOutcome, unsettled: Unsettled): void {
+function settleRefused(table: VoteTable, row: number, outcome: RecordOutcome, unsettled: Unsettled): void {
   switch (outcome) {
-    case RecordOutcome.ALREADY_VOTED:
+    case RecordOutcome.ALREADY_VOTED: {
       // Without a key the vote that was found may be this one, sent before: only its voter can tell.
-      vote.refuse(plainRejection(vote.resent && vote.keyless ? "OUTCOME_UNKNOWN" : "ALREADY_VOTED"));
+      const mayBeItself = table.resent(row) && table.keyless(row);
+      table.refuse(row, plainRejection(mayBeItself ? "OUTCOME_UNKNOWN" : "ALREADY_VOTED"));
       return;
+    }
     case RecordOutcome.NOT_OPEN:
     case RecordOutcome.CLOSED:
       // The shard looks for a repeat before it refuses (I3), so no earlier send has stored the vote.
-      vote.refuse(plainRejection(outcome === RecordOutcome.CLOSED ? "ELECTION_CLOSED" : "ELECTION_NOT_OPEN"));
+      table.refuse(row, plainRejection(outcome === RecordOutcome.CLOSED ? "ELECTION_CLOSED" : "ELECTION_NOT_OPEN"));
       return;
     case RecordOutcome.WRONG_SHARD:
-      vote.answered();
-      unsettled.wrongShard.push(vote);
+      table.answered(row);
+      unsettled.wrongShard.push(row);
       return;
     case RecordOutcome.WRONG_DEFINITION:
-      vote.answered();
-      unsettled.wrongDefinition.push(vote);
+      table.answered(row);
+      unsettled.wrongDefinition.push(row);
       return;
     case RecordOutcome.UNKNOWN:
-      vote.lost();
-      unsettled.unknown.push(vote);
+      table.lost(row);
+      unsettled.unknown.push(row);
       return;
     default:
-      vote.answered();
-      vote.refuseSend(refusalsBeforeLooking[outcome] ?? "INTERNAL");
+      table.answered(row);
+      table.refuseSend(row, refusalsBeforeLooking[outcome] ?? "INTERNAL");
   }
 }
 

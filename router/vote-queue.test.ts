@@ -1,11 +1,9 @@
-import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { VoteSchema } from "#proto/generated/urna/v1/vote_pb.js";
 import { frameVotesMax } from "#proto/limits.ts";
 import { Admission } from "./admission.ts";
 import type { CachedElection } from "./election-cache.ts";
-import { PendingVote } from "./pending-vote.ts";
 import { VoteQueue } from "./vote-queue.ts";
+import { noRow, VoteTable } from "./vote-table.ts";
 
 const [one, two] = ["one", "two"].map((electionId) => ({ electionId }) as CachedElection) as [
   CachedElection,
@@ -13,23 +11,24 @@ const [one, two] = ["one", "two"].map((electionId) => ({ electionId }) as Cached
 ];
 const owner = { accepted() {}, refused() {} };
 
+/** Rows of a table that gave none back are numbered in the order of their admission. */
 function setUp() {
   const admission = new Admission({ votesMax: 10_000, bytesMax: 100_000_000 });
-  const queue = new VoteQueue();
+  const table = new VoteTable(admission);
+  const queue = new VoteQueue(table);
   let index = 0;
   const add = (election: CachedElection, count: number) =>
     Array.from({ length: count }, () => {
-      const vote = PendingVote.admit(owner, index++, create(VoteSchema), 0, admission);
-      if (vote === undefined) throw new Error("there is room");
-      queue.push(election, vote);
-      return vote;
+      const row = table.admit(owner, index++, 1, 0, false);
+      queue.push(election, row);
+      return row;
     });
   const takeNext = () => {
     const next = queue.next();
-    for (const vote of next?.votes ?? []) vote.release();
-    return next?.votes.map((vote) => vote.index);
+    for (const row of next?.rows ?? []) table.release(row);
+    return next === undefined ? undefined : [...next.rows];
   };
-  return { admission, queue, add, takeNext };
+  return { admission, table, queue, add, takeNext };
 }
 
 test("votes leave in the order in which they came, a frame's worth at a time", () => {
@@ -53,36 +52,54 @@ test("elections take turns", () => {
 test("votes that were sent in vain go first, in their old order", () => {
   const { queue, add, takeNext } = setUp();
   add(one, 4);
-  const taken = queue.next()?.votes ?? [];
+  const taken = queue.next()?.rows ?? new Uint32Array();
   add(one, 1);
   queue.unshift(one, taken);
   expect(takeNext()).toEqual([0, 1, 2, 3, 4]);
 });
 
 test("settled votes are never sent, and give their room back when they leave (I9)", () => {
-  const { admission, queue, add, takeNext } = setUp();
-  const [, settled] = add(one, 3);
-  settled?.expire();
+  const { admission, table, queue, add, takeNext } = setUp();
+  const [first, settled = noRow, last] = add(one, 3);
+  table.expire(settled);
   expect(admission.votes).toBe(3);
-  expect(takeNext()).toEqual([0, 2]);
+  expect(takeNext()).toEqual([first, last]);
   expect(admission.votes).toBe(2);
   const late = add(two, 100);
-  for (const vote of late.slice(1)) vote.expire();
+  for (const row of late.slice(1)) table.expire(row);
   queue.sweep();
   expect(queue.length).toBe(1);
   expect(admission.votes).toBe(3);
-  expect(takeNext()).toEqual([late[0]?.index]);
+  expect(takeNext()).toEqual([late[0]]);
 });
 
-test("a vote gives its room back once, whichever comes first: its outcome or its leaving", () => {
-  const { admission, queue, add } = setUp();
-  const [vote] = add(one, 1);
-  queue.next();
-  vote?.release();
-  expect(admission.votes).toBe(1);
-  vote?.expire();
-  vote?.expire();
-  expect({ votes: admission.votes, bytes: admission.bytes }).toEqual({ votes: 0, bytes: 0 });
+test("a lane that is filled, swept and put back to again and again keeps its order", () => {
+  const { table, queue, add, takeNext } = setUp();
+  for (let round = 0; round < 5; round++) {
+    const rows = add(one, 700 + round);
+    const sent = queue.next()?.rows ?? new Uint32Array();
+    const [second = noRow] = rows.slice(1);
+    const later = add(one, 300);
+    queue.unshift(one, sent);
+    table.expire(second);
+    queue.sweep();
+    const left = [...rows, ...later].filter((row) => row !== second);
+    expect(queue.length).toBe(left.length);
+    expect(takeNext()).toEqual(left);
+    for (const row of left) table.expire(row);
+  }
+  expect(queue.length).toBe(0);
+});
+
+test("all that is taken from a queue is unsettled and held by nobody", () => {
+  const { admission, table, queue, add } = setUp();
+  const [first = noRow, second = noRow] = add(one, 2);
+  const [third = noRow] = add(two, 1);
+  table.expire(second);
+  expect(queue.takeAll()).toEqual([first, third]);
+  expect(admission.votes).toBe(2);
+  for (const row of [first, third]) table.expire(row);
+  expect(admission.votes).toBe(0);
 });
 
 test("nothing is taken in beyond the limits, in count or in bytes (I9)", () => {

@@ -1,6 +1,6 @@
 /** VoteService: casting votes one by one, in batches and in streams, and finding a vote's receipt again. */
 import { create } from "@bufbuild/protobuf";
-import type { CallContext, ServiceImplementation } from "#mesh/service-call.ts";
+import type { CallContext, EncodedMethods, ServiceImplementation } from "#mesh/service-call.ts";
 import { ReceiptSchema } from "#proto/generated/urna/v1/vote_pb.js";
 import type {
   CastVotesRequest,
@@ -9,7 +9,6 @@ import type {
   VoteService,
 } from "#proto/generated/urna/v1/vote_service_pb.js";
 import {
-  batchRequestVotesMax,
   deadlineDefaultMs,
   idempotencyKeyBytesMax,
   idempotencyKeyBytesMin,
@@ -19,13 +18,17 @@ import {
 import { formatReceiptId } from "#proto/receipt-id.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import { checkVoterId } from "./ballot-form.ts";
+import { BatchRequests } from "./batch-request.ts";
 import { answerWithinMs } from "./call-deadline.ts";
 import type { ElectionCache } from "./election-cache.ts";
 import type { Gate } from "./gate.ts";
 import { routerStops } from "./gate.ts";
 import { identityBytes } from "./nullifier.ts";
+import type { ReceivedVotes, VoteText } from "./received-votes.ts";
+import { VoteScratch } from "./received-votes.ts";
 import type { ShardLinks } from "./shard-links.ts";
-import { BatchCall, castOne, StreamCall, type VoteCallParts } from "./vote-calls.ts";
+import { StreamCall } from "./stream-call.ts";
+import { BatchCall, castOne, type VoteCallParts } from "./vote-calls.ts";
 import { shardOfLog } from "./vote-frame.ts";
 
 export type VoteServiceParts = VoteCallParts & {
@@ -36,36 +39,43 @@ export type VoteServiceParts = VoteCallParts & {
   readonly gate: Gate;
 };
 
-export function voteService(parts: VoteServiceParts): ServiceImplementation<typeof VoteService> {
+export function voteService(parts: VoteServiceParts) {
   const { metrics, gate } = parts;
   return {
     async castVote({ vote }, call) {
       gate.demandOpen();
       if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
       const answered = metrics.callStarted("CastVote");
-      return await castOne(parts, vote, answerWithinMs(call.deadlineMs)).finally(answered);
-    },
-    // Not async, and the votes are taken out of the request: what waits for the shards must not keep decoded votes alive,
-    // or the garbage collector copies them again and again.
-    castVoteBatch(request, call) {
-      gate.demandOpen();
-      const { votes } = request;
-      request.votes = [];
-      demandBatch(votes.length);
-      const withinMs = answerWithinMs(call.deadlineMs);
-      const answered = metrics.callStarted("CastVoteBatch");
-      return new BatchCall(parts, votes.length).cast(votes, withinMs).finally(answered);
+      return await castOne(parts, single(vote), answerWithinMs(call.deadlineMs)).finally(answered);
     },
     castVotes: (requests, call) => castVotes(parts, requests, call),
     async getReceipt(request, call) {
       return { receipt: await findReceipt(parts, request, answerWithinMs(call.deadlineMs)) };
     },
-  };
+  } satisfies Omit<ServiceImplementation<typeof VoteService>, keyof ReturnType<typeof encodedVoteService>>;
 }
 
-function demandBatch(votes: number): void {
-  if (votes >= 1 && votes <= batchRequestVotesMax) return;
-  throw new RejectionError("INVALID_REQUEST", `votes: a batch has 1 to ${batchRequestVotesMax} votes, not ${votes}`);
+/** The calls that read and write bytes. */
+export function encodedVoteService(parts: VoteServiceParts) {
+  const { metrics, gate } = parts;
+  return {
+    async castVoteBatch(request, call) {
+      gate.demandOpen();
+      const votes = batchRequests.read(request);
+      const withinMs = answerWithinMs(call.deadlineMs);
+      const answered = metrics.callStarted("CastVoteBatch");
+      return await new BatchCall(parts, votes.length).cast(votes, withinMs).finally(answered);
+    },
+  } satisfies EncodedMethods<typeof VoteService>;
+}
+
+const oneVote = new VoteScratch(1);
+const batchRequests = new BatchRequests();
+
+function single(vote: VoteText): ReceivedVotes {
+  const { votes } = oneVote;
+  votes.add(vote);
+  return votes;
 }
 
 async function* castVotes(
@@ -101,7 +111,7 @@ async function readVotes(
       try {
         gate.demandOpen();
         if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
-        stream.cast(sequence, vote, Math.min(answerWithinMs(deadlineDefaultMs), endsAtMs - performance.now()));
+        stream.cast(sequence, single(vote), Math.min(answerWithinMs(deadlineDefaultMs), endsAtMs - performance.now()));
       } catch (cause) {
         if (!(cause instanceof RejectionError)) throw cause;
         stream.refuse(sequence, cause);
@@ -122,7 +132,9 @@ async function findReceipt({ cache, links }: VoteServiceParts, request: GetRecei
   const endsAtMs = performance.now() + withinMs;
   const election = await inTime(cache.get(electionId), withinMs);
   const identity = Buffer.alloc(identityBytes);
-  election.nullifiers.writeIdentity(identity, checkVoterId(election.shape, request), idempotencyKey);
+  const voter = single({ ...request, regionId: "", selections: [] });
+  checkVoterId(election.shape, voter, 0);
+  election.nullifiers.writeIdentity(identity, 0, voter, 0);
   const nullifier = identity.subarray(0, nullifierBytes);
   const keyHash = identity.subarray(nullifierBytes, nullifierBytes + keyHashBytes);
   const { found, leafIndex, logOrigin } = await links

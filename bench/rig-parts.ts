@@ -59,6 +59,7 @@ export async function openRig(options: ShardRigOptions): Promise<RigParts> {
   const shape = { shards: 1, routers: 0, nodesPerShard: options.nodes ?? 1 };
   const ports = await HeldPorts.take(portNames(shape), 0);
   const secrets = folder.secrets();
+  folder.keepShardKeys(1);
   const plan = new ClusterPlan(shape, ports, folder.paths, secrets, undefined);
   const portOf = (role: string) => ports.ports[`shard-0-${role}.postgres`] ?? 0;
   const primaryTarget = { host: loopback, port: portOf("primary") };

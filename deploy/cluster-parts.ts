@@ -70,6 +70,7 @@ export class ClusterParts {
     const ports = await HeldPorts.take(portNames(shape), base, state.ports);
     replaceJsonFile(paths.stateFile, { ...state, ports: { ...state.ports, ...ports.ports } });
     const secrets = folder.secrets();
+    folder.keepShardKeys(state.shards);
     const plan = new ClusterPlan(shape, ports, paths, secrets, options.webRoot);
     const parts = new ClusterParts(options, folder, plan, { id: state.run_id, isNew });
     const sharedBuffersMb = options.sharedBuffersMb ?? sharedBuffersMbFor(2 * state.shards);

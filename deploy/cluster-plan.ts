@@ -81,11 +81,17 @@ export class ClusterPlan {
       URNA_SHARD_ID: String(shardId),
       URNA_POSTGRES_URL: `postgres://${shardRole}:${this.#secrets.shardPassword}@${primary}/${databaseName}`,
       URNA_STANDBY_NAMES: standbyName(shardId),
+      URNA_SHARD_KEY_FILE: this.#paths.shardKeyFile(shardId),
+      URNA_STATE_FOLDER: this.#paths.stateFolder(name),
     };
   }
 
   tally(): Environment {
-    return { ...this.#common("tally"), URNA_CONNECT_LISTEN: this.ports.address("tally.connect") };
+    return {
+      ...this.#common("tally"),
+      URNA_CONNECT_LISTEN: this.ports.address("tally.connect"),
+      URNA_STATE_FOLDER: this.#paths.stateFolder("tally"),
+    };
   }
 
   router(name: string): Environment {

@@ -18,7 +18,9 @@ import {
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { encodeLedgerKey, generateLedgerKey } from "#proto/ledger/signed-note.ts";
 import { inheritedEnvironment, systemStateFolder } from "./config.ts";
+import { count } from "./endpoints.ts";
 import { keepSecret } from "./file-writing.ts";
 import { stopLeftovers } from "./leftovers.ts";
 import { checkoutRoot, nodeFlags, ownNode } from "./own-node.ts";
@@ -90,6 +92,12 @@ export class RunFolder {
       shardPassword: read(paths.shardPasswordFile),
       replicationPassword: read(paths.replicationPasswordFile),
     };
+  }
+
+  /** Each shard signs its ledger with a key of its own. */
+  keepShardKeys(shards: number): void {
+    const make = () => encodeLedgerKey(generateLedgerKey());
+    for (const shardId of count(shards)) keepSecret(this.paths.shardKeyFile(shardId), make);
   }
 
   /** Gives the folder back. Everything that ran in it must have stopped. */

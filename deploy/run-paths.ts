@@ -19,9 +19,12 @@ export function runPaths(root: string) {
     /** Data directories; a link when the Postgres user cannot reach this folder. */
     postgres: join(root, "postgres"),
     web: join(root, "web"),
+    /** What a service keeps for its next start. */
+    stateFolder: (service: string) => join(root, "state", service),
     secrets,
     adminTokenFile: join(secrets, "admin-token"),
     routerKeyFile: join(secrets, "router-key"),
+    shardKeyFile: (shardId: number) => join(secrets, `shard-${shardId}-key.pem`),
     ownerPasswordFile: join(secrets, "postgres-owner-password"),
     shardPasswordFile: join(secrets, "postgres-shard-password"),
     replicationPasswordFile: join(secrets, "postgres-replication-password"),

@@ -8,6 +8,7 @@ import { int4Array } from "./binary-array.ts";
 import { commitCleanly } from "./clean-commit.ts";
 import type { PostgresSession } from "./postgres-session.ts";
 import { classifyFailure, type PostgresFailure } from "./sqlstate.ts";
+import { copyTiles } from "./tile-copy.ts";
 import { copyVotes } from "./vote-copy.ts";
 
 export type CommitResult =
@@ -32,7 +33,8 @@ async function runTransaction(session: PostgresSession, batch: SealedBatch): Pro
   session.takeNotices();
   // Waited for: behind a BEGIN that failed (a cancel request can hit it) each statement would be a transaction of its own.
   await client.query("BEGIN");
-  const copies = batch.newVotes.map((votes) => copyVotes(client, votes, batch.identity.number));
+  const copies = batch.newVotes.map((votes) => copyVotes(client, votes, batch));
+  if (batch.ledger.tiles.length > 0) copies.push(copyTiles(client, batch.ledger.tiles));
   const answers = Promise.allSettled([...copies, ...statementsOf(batch).map((statement) => client.query(statement))]);
   const end = await commitCleanly(session);
   switch (end.kind) {
@@ -71,13 +73,14 @@ function statementsOf(batch: SealedBatch): Statement[] {
 }
 
 function insertBatch(batch: SealedBatch): Statement {
-  const { identity, deltas } = batch;
+  const { identity, deltas, ledger } = batch;
   const audit = batch.control.map((step) => step.audit);
   return {
     name: "insert-batch",
     text: `INSERT INTO urna.batches (number, batch_id, writer_epoch, stamp, votes, tree_size, control,
-                                     count_election, count_region, count_cell, count_n)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+                                     count_election, count_region, count_cell, count_n,
+                                     root, leaf_nullifiers, tail_hashes)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     values: [
       identity.number,
       uuidText(identity.batchId),
@@ -90,6 +93,9 @@ function insertBatch(batch: SealedBatch): Statement {
       int4Array(deltas.regions),
       int4Array(deltas.cells),
       int4Array(deltas.n),
+      ledger.root,
+      ledger.leafNullifiers,
+      ledger.tailHashes,
     ],
   };
 }

@@ -3,10 +3,9 @@ import { expect, test } from "vitest";
 import { ballotCounts } from "#proto/election-shape.ts";
 import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
-import { sealVotes } from "./batch.ts";
+import { type LogEnd, sealVotes } from "./batch.ts";
 import type { SampleVote } from "./sample-election.ts";
-import { answersOf, cell, sampleBook, sampleFrame, sampleHead } from "./sample-election.ts";
-import type { Head } from "./takeover.ts";
+import { answersOf, cell, sampleBook, sampleFrame, sampleHead, sampleTree } from "./sample-election.ts";
 import type { Settlement, WaitingVote } from "./vote-frame.ts";
 import type { ExistingVote } from "./vote-lookup.ts";
 
@@ -53,7 +52,7 @@ class OneByOne {
 
 /** The shard's tables, as far as sealing goes: what is looked up, and what a batch adds. */
 class Tables {
-  head: Head = { ...sampleHead, batch: 0, treeSize: 0 };
+  end: LogEnd = { head: { ...sampleHead, batch: 0, treeSize: 0 }, tree: sampleTree(0) };
   readonly book = sampleBook(elections);
   readonly rows = new Map<string, ExistingVote>();
   readonly counts = new Map<string, number>();
@@ -64,11 +63,11 @@ class Tables {
       const row = this.rows.get(placeOf(vote));
       if (row !== undefined) existing.set(vote, row);
     }
-    const batch = sealVotes(this.head, 0, this.book, votes, existing);
+    const batch = sealVotes(this.end, 0, this.book, votes, existing);
     for (const { votes: added, firstLeaf } of batch.newVotes) {
       added.forEach((vote, i) => {
         const { keyHash, region, ballot } = vote;
-        const row = { keyHash, region, ballot, leafIndex: firstLeaf + i, batch: this.head.batch + 1 };
+        const row = { keyHash, region, ballot, leafIndex: firstLeaf + i, batch: batch.identity.number };
         this.rows.set(placeOf(vote), row);
       });
     }
@@ -77,8 +76,8 @@ class Tables {
       const place = `${deltas.elections[i]} ${deltas.regions[i]} ${deltas.cells[i]}`;
       this.counts.set(place, (this.counts.get(place) ?? 0) + n);
     });
-    const treeSize = this.head.treeSize + batch.newVoteCount;
-    this.head = { ...this.head, batch: this.head.batch + 1, treeSize };
+    const { tree } = batch.ledger;
+    this.end = { head: { ...this.end.head, batch: batch.identity.number, treeSize: tree.size }, tree };
     return new Map(answersOf(batch));
   }
 }

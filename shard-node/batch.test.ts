@@ -3,7 +3,7 @@ import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
 import type { SampleVote } from "./sample-election.ts";
-import { answersOf, bytes16, cell, leaf, sampleBook, sampleFrame, sampleHead } from "./sample-election.ts";
+import { answersOf, bytes16, cell, leaf, sampleBook, sampleEnd, sampleFrame } from "./sample-election.ts";
 import type { WaitingVote } from "./vote-frame.ts";
 import type { ExistingVote } from "./vote-lookup.ts";
 
@@ -17,7 +17,7 @@ function seal(votes: readonly SampleVote[], state = OPEN, known: ReadonlyMap<num
     const vote = frame.votes[index];
     if (vote !== undefined) existing.set(vote, found);
   }
-  return sealVotes(sampleHead, 9_000, sampleBook({ e: state }), frame.votes, existing);
+  return sealVotes(sampleEnd, 9_000, sampleBook({ e: state }), frame.votes, existing);
 }
 
 /** Outcomes in the order of the frame. */
@@ -95,12 +95,12 @@ for (const [name, state] of [
 
 test("a vote of an unknown election, or with another definition's hash, is refused by name", () => {
   const { frame } = sampleFrame("nowhere", [first]);
-  expect(outcomes(sealVotes(sampleHead, 0, sampleBook({ e: OPEN }), frame.votes, new Map()))).toEqual([
+  expect(outcomes(sealVotes(sampleEnd, 0, sampleBook({ e: OPEN }), frame.votes, new Map()))).toEqual([
     "UNKNOWN_ELECTION",
   ]);
   const { frame: stranger } = sampleFrame("e", [first]);
   Object.assign(stranger, { definitionHash: "another" });
-  expect(outcomes(sealVotes(sampleHead, 0, sampleBook({ e: OPEN }), stranger.votes, new Map()))).toEqual([
+  expect(outcomes(sealVotes(sampleEnd, 0, sampleBook({ e: OPEN }), stranger.votes, new Map()))).toEqual([
     "WRONG_DEFINITION",
   ]);
 });
@@ -124,7 +124,7 @@ test("new votes get dense leaf numbers, election by election in nullifier order,
   const voters = Array.from({ length: 40 }, (_, i) => ({ voter: `v${i}` }));
   const frames = ["f", "e"].map((id) => sampleFrame(id, voters).frame);
   const votes = frames.flatMap((frame) => frame.votes);
-  const batch = sealVotes(sampleHead, 0, sampleBook({ e: OPEN, f: OPEN }), votes, new Map());
+  const batch = sealVotes(sampleEnd, 0, sampleBook({ e: OPEN, f: OPEN }), votes, new Map());
   expect(batch.newVotes.map(({ election, firstLeaf }) => [election.id, firstLeaf])).toEqual([
     ["e", 100],
     ["f", 140],
@@ -135,7 +135,7 @@ test("new votes get dense leaf numbers, election by election in nullifier order,
 
 test("one voter votes once in each of two elections of one batch (I2)", () => {
   const votes = ["e", "f"].flatMap((id) => sampleFrame(id, [first]).frame.votes);
-  const batch = sealVotes(sampleHead, 0, sampleBook({ e: OPEN, f: OPEN }), votes, new Map());
+  const batch = sealVotes(sampleEnd, 0, sampleBook({ e: OPEN, f: OPEN }), votes, new Map());
   expect(batch.newVoteCount).toBe(2);
   expect(batch.newVotes.map(({ election }) => election.id)).toEqual(["e", "f"]);
 });
@@ -151,8 +151,8 @@ test("count deltas are what the new votes add, undervotes included (I5)", () => 
 });
 
 test("a batch follows the head, under an id of its own, and is never stamped earlier than the one before", () => {
-  const late = sealEmpty(sampleHead, 9_000);
-  const early = sealEmpty(sampleHead, 4_000);
+  const late = sealEmpty(sampleEnd, 9_000);
+  const early = sealEmpty(sampleEnd, 4_000);
   expect(late.identity).toMatchObject({ number: 11, writerEpoch: 4 });
   expect(late.identity.batchId).toHaveLength(16);
   expect(late.identity.batchId).not.toBe(early.identity.batchId);

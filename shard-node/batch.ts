@@ -4,7 +4,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
+import type { TreeFrontier } from "#proto/ledger/tree-frontier.ts";
 import { keyHashBytes } from "#proto/limits.ts";
+import { type BatchLedger, growLedger, unchangedLedger } from "./batch-ledger.ts";
 import type { ControlStep } from "./control-steps.ts";
 import type { BallotKind, ElectionBook, ElectionEntry } from "./election-book.ts";
 import { inNullifierOrder, sameVoter } from "./nullifier-order.ts";
@@ -45,10 +47,15 @@ export type SealedBatch = {
   readonly deltas: CountDeltas;
   readonly control: readonly ControlStep[];
   readonly otherVotes: readonly SettledVote[];
+  readonly ledger: BatchLedger;
 };
 
+/** Where a batch follows on: the head, and the tree of all leaves before it. */
+export type LogEnd = { readonly head: Head; readonly tree: TreeFrontier };
+
 /** The parts that every batch has. Each is stamped max(previous stamp, clock). */
-export function sealEmpty(head: Head, nowMs: number, control: readonly ControlStep[] = []): SealedBatch {
+export function sealEmpty({ head, tree }: LogEnd, nowMs: number, control: readonly ControlStep[] = []): SealedBatch {
+  if (tree.size !== head.treeSize) throw new Error(`a tree of ${tree.size} leaves at a head of ${head.treeSize} (I8)`);
   return {
     identity: {
       number: head.batch + 1,
@@ -63,6 +70,7 @@ export function sealEmpty(head: Head, nowMs: number, control: readonly ControlSt
     deltas: { elections: [], regions: [], cells: [], n: [] },
     control,
     otherVotes: [],
+    ledger: unchangedLedger(tree),
   };
 }
 
@@ -75,16 +83,16 @@ export type Existing = ReadonlyMap<WaitingVote, ExistingVote>;
  * nullifier order: neither arrival order nor a time is in the log (ledger).
  */
 export function sealVotes(
-  head: Head,
+  end: LogEnd,
   nowMs: number,
   book: ElectionBook,
   votes: readonly WaitingVote[],
   existing: Existing,
 ): SealedBatch {
-  const batch = sealEmpty(head, nowMs);
+  const batch = sealEmpty(end, nowMs);
   const newVotes: NewVotes[] = [];
   const otherVotes: SettledVote[] = [];
-  let leaf = head.treeSize;
+  let leaf = batch.treeSizeBefore;
   for (const [electionId, group] of byElection(book, votes)) {
     const sealing = new ElectionSealing(book.entry(electionId), existing, otherVotes, leaf, batch.identity.number);
     sealing.settle(inNullifierOrder(group));
@@ -94,7 +102,9 @@ export function sealVotes(
       newVotes.push({ election, votes: fresh, kinds, firstLeaf: leaf - fresh.length });
     }
   }
-  return { ...batch, newVotes, newVoteCount: leaf - head.treeSize, deltas: countDeltas(newVotes), otherVotes };
+  const newVoteCount = leaf - batch.treeSizeBefore;
+  const ledger = growLedger(end.tree, newVotes);
+  return { ...batch, newVotes, newVoteCount, deltas: countDeltas(newVotes), otherVotes, ledger };
 }
 
 /** Answers every vote of a batch that is stored for good. */

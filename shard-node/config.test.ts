@@ -9,6 +9,8 @@ const node = {
   URNA_METRICS_LISTEN: "127.0.0.1:7001",
   URNA_POSTGRES_URL: "postgres://urna_shard@127.0.0.1:5432/urna",
   URNA_STANDBY_NAMES: "shard_0_standby, shard_0_second",
+  URNA_SHARD_KEY_FILE: "/run/secrets/shard-0-key.pem",
+  URNA_STATE_FOLDER: "/var/lib/urna/shard-0-a",
 };
 
 const migration = {

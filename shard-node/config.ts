@@ -15,6 +15,10 @@ export type ShardNodeConfig = {
   readonly grpcListen: string;
   readonly metricsListen: string;
   readonly address: PostgresAddress;
+  /** The shard's private key, in PEM, mode 0600. */
+  readonly shardKeyFile: string;
+  /** Where the node keeps what must outlive it and its database: the highest checkpoint that it has published. */
+  readonly stateFolder: string;
   readonly queueLimits: QueueLimits;
   readonly batchVotesMax: number;
   readonly batchBytesMax: number;
@@ -37,6 +41,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     grpcListen: formatHostPort(read.hostPort("URNA_GRPC_LISTEN")),
     metricsListen: formatHostPort(read.hostPort("URNA_METRICS_LISTEN")),
     address: { url: read.text("URNA_POSTGRES_URL"), standbyNames: filledList(read, "URNA_STANDBY_NAMES") },
+    shardKeyFile: read.text("URNA_SHARD_KEY_FILE"),
+    stateFolder: read.text("URNA_STATE_FOLDER"),
     queueLimits: {
       votesMax: read.integer("URNA_WAITING_VOTES_MAX", { min: 1, max: 10_000_000, fallback: 40_000 }),
       bytesMax: read.integer("URNA_WAITING_BYTES_MAX", { min: 1_024, max: 2 ** 31, fallback: 32 * mebibyte }),

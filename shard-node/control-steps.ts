@@ -124,6 +124,17 @@ function stateStep(electionId: string, state: ElectionState.OPEN | ElectionState
   };
 }
 
+/** The log goes on after a loss, under the name of this generation. */
+export function generationStep(generation: number, by: string): ControlStep {
+  return {
+    text: "SELECT urna.begin_generation($1)",
+    values: [generation],
+    needsBatch: false,
+    audit: { action: "accept-loss", election: "", by },
+    apply: () => {},
+  };
+}
+
 function homeStep(record: HomeRecord): ControlStep {
   return {
     text: "SELECT urna.put_home_election($1, $2, $3, $4, $5, $6, $7)",

@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
+import { emptyRoot } from "#proto/ledger/merkle-hash.ts";
 import { CountFeed } from "./count-feed.ts";
 
 const batch = (number: number, cells = 1) => {
   const zeros = Array.from({ length: cells }, () => 0);
   return {
     number,
+    ledgerHead: { size: number * 100, root: emptyRoot },
     stampMs: number * 10,
     deltas: { elections: zeros, regions: zeros, cells: zeros, n: zeros },
     changes: [],
@@ -12,16 +14,16 @@ const batch = (number: number, cells = 1) => {
 };
 
 function feedOf(durable: number, through: number): CountFeed {
-  const feed = new CountFeed(durable, durable * 10);
+  const feed = new CountFeed(durable, durable * 10, { size: durable * 100, root: emptyRoot });
   for (let number = durable + 1; number <= through; number++) feed.publish(batch(number));
   return feed;
 }
 
 const numbers = (feed: CountFeed, after: number) => feed.after(after)?.map(({ number }) => number);
 
-test("the durable mark moves batch by batch, with its stamp", () => {
+test("the durable mark moves batch by batch, with its stamp and its ledger", () => {
   const feed = feedOf(7, 9);
-  expect([feed.durableBatch, feed.stampMs]).toEqual([9, 90]);
+  expect([feed.durableBatch, feed.stampMs, feed.ledgerHead.size]).toEqual([9, 90, 900]);
 });
 
 for (const [name, number] of [
@@ -45,8 +47,8 @@ test("a reader gets exactly the batches after the one that it names", () => {
 
 test("a reader that is further behind than memory reaches is sent to the batch log", () => {
   expect(numbers(feedOf(7, 10), 6)).toBeUndefined();
-  expect(numbers(new CountFeed(7, 0), 6)).toBeUndefined();
-  expect(numbers(new CountFeed(7, 0), 7)).toEqual([]);
+  expect(numbers(new CountFeed(7, 0, { size: 7 * 100, root: emptyRoot }), 6)).toBeUndefined();
+  expect(numbers(new CountFeed(7, 0, { size: 7 * 100, root: emptyRoot }), 7)).toEqual([]);
 });
 
 test("memory keeps the newest batches and no more than that (I9)", () => {
@@ -57,7 +59,7 @@ test("memory keeps the newest batches and no more than that (I9)", () => {
 });
 
 test("batches with many counts take the place of many batches (I9)", () => {
-  const feed = new CountFeed(0, 0);
+  const feed = new CountFeed(0, 0, { size: 0 * 100, root: emptyRoot });
   for (let number = 1; number <= 200; number++) feed.publish(batch(number, 20_000));
   expect(feed.after(200)).toEqual([]);
   expect(feed.after(199)).toHaveLength(1);

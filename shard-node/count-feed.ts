@@ -8,8 +8,12 @@ import type { CountDeltas } from "./batch.ts";
 
 export type FeedChange = { readonly electionId: string; readonly state: ElectionState };
 
+/** The ledger at a batch: how many leaves, and the root of the tree over them. */
+export type LedgerHead = { readonly size: number; readonly root: Buffer };
+
 export type FeedBatch = {
   readonly number: number;
+  readonly ledgerHead: LedgerHead;
   readonly stampMs: number;
   readonly deltas: CountDeltas;
   readonly changes: readonly FeedChange[];
@@ -24,17 +28,25 @@ export class CountFeed {
   #recentDeltas = 0;
   #durableBatch: number;
   #stampMs: number;
+  #ledgerHead: LedgerHead;
   #deltasPublished = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor(durableBatch: number, stampMs: number) {
+  /** Where the log ends now: all of it is durable. */
+  constructor(durableBatch: number, stampMs: number, ledgerHead: LedgerHead) {
     this.#durableBatch = durableBatch;
     this.#stampMs = stampMs;
+    this.#ledgerHead = ledgerHead;
   }
 
   /** The durable mark: the newest batch whose commit, or a takeover after it, returned clean. */
   get durableBatch(): number {
     return this.#durableBatch;
+  }
+
+  /** At the durable mark. */
+  get ledgerHead(): LedgerHead {
+    return this.#ledgerHead;
   }
 
   get stampMs(): number {
@@ -55,6 +67,7 @@ export class CountFeed {
     if (this.#recent.length > recentMax || this.#recentDeltas > recentDeltasMax) this.#forgetOlderHalf();
     this.#durableBatch = batch.number;
     this.#stampMs = batch.stampMs;
+    this.#ledgerHead = batch.ledgerHead;
     this.#deltasPublished += batch.deltas.n.length;
     for (const wake of [...this.#waiting]) wake();
   }

@@ -7,6 +7,7 @@ import { type WatchCountsResponse, WatchCountsResponseSchema } from "#proto/gene
 import type { CountDeltas } from "./batch.ts";
 import type { FeedBatch, FeedChange } from "./count-feed.ts";
 import { readCounts } from "./count-reader.ts";
+import type { PublishedCheckpoint } from "./published-checkpoint.ts";
 import type { ReaderPool } from "./reader-pool.ts";
 import type { Writer } from "./writer.ts";
 
@@ -15,14 +16,22 @@ const messageEveryMs = 50;
 
 export async function* watchCounts(
   writer: Writer,
+  published: Pick<PublishedCheckpoint, "note">,
   readers: ReaderPool,
   afterBatch: number,
   signal: AbortSignal,
 ): AsyncGenerator<WatchCountsResponse> {
   const { feed } = writer;
+  let sent: Buffer = nothing;
+  /** The checkpoint goes with the first message after it is signed; there is one each pulse. */
+  const withCheckpoint = (response: WatchCountsResponse): WatchCountsResponse => {
+    if (published.note === sent) return response;
+    sent = published.note;
+    return { ...response, checkpoint: sent };
+  };
   if (afterBatch > feed.durableBatch) {
     // The reader has folded what this shard does not have. Saying how far the shard reaches lets it raise the alarm (I7).
-    yield responseOf(writer, afterBatch, feed.durableBatch, feed.stampMs, none, []);
+    yield withCheckpoint(responseOf(writer, afterBatch, feed.durableBatch, feed.stampMs, none, []));
     return;
   }
   let after = afterBatch;
@@ -31,11 +40,11 @@ export async function* watchCounts(
     const recent = feed.after(after);
     if (recent === undefined) {
       const { deltas, changes } = await readers.use((client) => readCounts(client, after, through), signal);
-      yield responseOf(writer, after, through, feed.stampMs, deltas, changes);
+      yield withCheckpoint(responseOf(writer, after, through, feed.stampMs, deltas, changes));
       after = through;
     } else if (recent.length > 0) {
       const last = recent[recent.length - 1]?.number ?? after;
-      yield sumOf(writer, after, recent);
+      yield withCheckpoint(sumOf(writer, after, recent));
       after = last;
     }
     await feed.reaches(after + 1, signal);
@@ -43,6 +52,7 @@ export async function* watchCounts(
   }
 }
 
+const nothing = Buffer.alloc(0);
 const none: CountDeltas = { elections: [], regions: [], cells: [], n: [] };
 
 function sumOf(writer: Writer, afterBatch: number, batches: readonly FeedBatch[]): WatchCountsResponse {

@@ -7,6 +7,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type pg from "pg";
 import { ballotCounts, decodeBallot, type ElectionShape, electionShape } from "#proto/election-shape.ts";
 import { ElectionDefinitionSchema, ElectionState } from "#proto/generated/urna/v1/election_pb.js";
+import { LeafEntryWriter } from "#proto/ledger/leaf-entry.ts";
 import { VoterFilter } from "./voter-filter.ts";
 
 /** Ballots of one region that are alike: what each adds to the counts, n[i] to cells[i]. */
@@ -35,6 +36,8 @@ export class ElectionEntry {
   state: ElectionState = ElectionState.CREATED;
   openBatch = 0;
   closeBatch = 0;
+  /** Makes the leaf hashes of its votes. */
+  readonly leaves: LeafEntryWriter;
   /** Who has voted. Every vote that is stored must be added. */
   readonly voters: VoterFilter;
   /** By region, then by ballot. */
@@ -44,6 +47,7 @@ export class ElectionEntry {
   /** `mayHaveVotes`: it was open before this writer took over. */
   constructor(number: number, shape: ElectionShape, wrappedKey: Uint8Array, mayHaveVotes = false) {
     this.number = number;
+    this.leaves = new LeafEntryWriter(shape.definition.electionId, shape.definitionHash);
     this.voters = new VoterFilter(!mayHaveVotes);
     this.shape = shape;
     this.wrappedKey = wrappedKey;

@@ -7,11 +7,14 @@
  *   node             spare or writer; spare-watch waits for the writer's silence, takeover is the fence
  *   writer           one batch after the other, and what became of each
  *   batch            seals votes: vote-lookup finds repeats, election-book says what is open, leaf numbers, count deltas
+ *   batch-ledger     the leaves that a batch adds, and the tree over all; shard-key signs it, tile-store reads it again
  *   batch-commit     the transaction; clean-commit says whether it counts, fenced-look-up when that stayed unknown, sqlstate
  *                    what a failure means
  *   count-feed       what is durable; count-stream sends it to the tally, count-reader reads it from the tables,
  *                    count-snapshots keeps that reading short
  *   reconciler       copies elections from their home shards (home-reader) as control-steps
+ *   published-checkpoint  the newest signed head; witness and witnessed-takeover compare the ledger with what was published,
+ *                    ledger-reader proves it, election-result signs what an election came to
  *   standby-monitor  the standby's state; metrics; postgres-session every connection, reader-pool those that read
  */
 import { randomBytes } from "node:crypto";
@@ -28,11 +31,15 @@ import { ShardMetrics } from "./metrics.ts";
 import { ShardNode } from "./node.ts";
 import { ReaderPool } from "./reader-pool.ts";
 import { Reconciler } from "./reconciler.ts";
+import { readShardKey } from "./shard-key.ts";
 import { notReadyBecause, shardService } from "./shard-service.ts";
 import { StandbyMonitor } from "./standby-monitor.ts";
+import { Witness } from "./witness.ts";
+import { WitnessFile } from "./witness-file.ts";
 
 const config = readConfig();
 const log = createLogger(config.name, config.logLevel);
+const key = readShardKey(config.shardKeyFile);
 
 await runService(
   config.name,
@@ -40,9 +47,14 @@ await runService(
     const registry = createMetrics();
     const metrics = new ShardMetrics(registry);
     const directory = await openStaticDirectory(config.directoryFile, log);
+    const witnessFile = new WitnessFile(config.stateFolder);
+    const witness = new Witness({ shardId: config.shardId, directory, key, file: witnessFile, log });
     const node = new ShardNode({
       ...config,
-      writer: `${config.name}/${randomBytes(6).toString("hex")}`,
+      key,
+      witness,
+      witnessFile,
+      writer: { name: `${config.name}/${randomBytes(6).toString("hex")}`, keyFingerprint: key.fingerprint },
       log,
       metrics,
     });

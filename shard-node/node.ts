@@ -1,31 +1,50 @@
 /** A shard node: a spare until its time comes, then the writer until it is deposed, then a spare again. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "#mesh/log.ts";
+import { formatLogOrigin } from "#proto/log-origin.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import { keepSnapshots } from "./count-snapshots.ts";
-import type { PostgresAddress } from "./postgres-session.ts";
+import { PostgresSession } from "./postgres-session.ts";
+import { PublishedCheckpoint } from "./published-checkpoint.ts";
+import type { ShardKey } from "./shard-key.ts";
 import { type SpareTimes, watchUntilSilent } from "./spare-watch.ts";
-import { DeposedError, type SeenHead, type TakenOver, takeOver } from "./takeover.ts";
-import { fillVoterFilters } from "./voter-filter-fill.ts";
+import { DeposedError, type SeenHead } from "./takeover.ts";
+import { fillVoterFilters } from "./voter-filters.ts";
+import { LedgerLossError } from "./witness.ts";
+import type { WitnessFile } from "./witness-file.ts";
+import { takeOverWitnessed, type WitnessedTakeover } from "./witnessed-takeover.ts";
 import { Writer, type WriterOptions } from "./writer.ts";
 
 export type NodeOptions = WriterOptions & {
-  readonly address: PostgresAddress;
+  readonly key: ShardKey;
+  readonly witnessFile: WitnessFile;
   readonly shardId: number;
   readonly spare: SpareTimes;
   readonly log: Logger;
 };
 
 export type NodeState =
-  | { readonly kind: "spare"; readonly because: string }
-  | { readonly kind: "writing"; readonly writer: Writer; readonly ended: AbortController };
+  /** `lost`: the database holds less than was published; nobody writes until that is accepted. */
+  | { readonly kind: "spare"; readonly because: string; readonly lost: boolean }
+  | {
+      readonly kind: "writing";
+      readonly writer: Writer;
+      readonly checkpoint: PublishedCheckpoint;
+      readonly ended: AbortController;
+    };
+
+type AcceptedLoss = { readonly by: string; readonly origin: PromiseWithResolvers<string> };
 
 const retryMs = 300;
+/** A witness that was away at the takeover is asked again. */
+const askAgainMs = 1_000;
+const acceptLimitMs = 15_000;
 
 export class ShardNode {
   readonly #options: NodeOptions;
   readonly #stopping = new AbortController();
-  #state: NodeState = { kind: "spare", because: "" };
+  #state: NodeState = { kind: "spare", because: "", lost: false };
+  #acceptedLoss: AcceptedLoss | undefined;
   #onChange: () => void = () => undefined;
 
   constructor(options: NodeOptions) {
@@ -43,8 +62,8 @@ export class ShardNode {
   }
 
   /** The writer, and a signal that aborts when it is the writer no more. Throws RejectionError SHARD_UNAVAILABLE on a spare. */
-  requireWriter(): { readonly writer: Writer; readonly ended: AbortSignal } {
-    if (this.#state.kind === "writing") return { writer: this.#state.writer, ended: this.#state.ended.signal };
+  requireWriter(): { readonly writer: Writer; readonly checkpoint: PublishedCheckpoint; readonly ended: AbortSignal } {
+    if (this.#state.kind === "writing") return { ...this.#state, ended: this.#state.ended.signal };
     throw new RejectionError("SHARD_UNAVAILABLE", `shard ${this.#options.shardId}: this node is a spare`);
   }
 
@@ -58,6 +77,28 @@ export class ShardNode {
       if (taken === undefined) continue;
       log.info({ writerEpoch: taken.head.writerEpoch, batch: taken.head.batch }, "this node is the writer");
       await this.#write(taken);
+    }
+  }
+
+  /**
+   * Goes on with a log that has lost its end, as its next generation; resolves to the new origin. Throws RejectionError
+   * INVALID_REQUEST when this node does not refuse to write for such a loss, SHARD_UNAVAILABLE when it cannot take over.
+   */
+  async acceptLoss(by: string): Promise<string> {
+    const { shardId } = this.#options;
+    if (this.#state.kind === "writing" || !this.#state.lost) {
+      throw new RejectionError("INVALID_REQUEST", `shard ${shardId}: this node knows of no loss to accept`);
+    }
+    const origin = Promise.withResolvers<string>();
+    this.#acceptedLoss = { by, origin };
+    const late = () =>
+      origin.reject(new RejectionError("SHARD_UNAVAILABLE", `shard ${shardId} could not be taken over`));
+    const timer = setTimeout(late, acceptLimitMs);
+    try {
+      return await origin.promise;
+    } finally {
+      clearTimeout(timer);
+      this.#acceptedLoss = undefined;
     }
   }
 
@@ -78,36 +119,73 @@ export class ShardNode {
     this.#onChange();
   }
 
-  async #tryTakeOver(seen: SeenHead): Promise<TakenOver | undefined> {
-    const { address, writer, commitLimitMs, log } = this.#options;
+  async #tryTakeOver(seen: SeenHead): Promise<WitnessedTakeover | undefined> {
+    const limits = { answerMs: this.#options.commitLimitMs, signal: this.#stopping.signal };
+    const accepted = this.#acceptedLoss;
     try {
-      return await takeOver(address, writer, seen, { answerMs: commitLimitMs, signal: this.#stopping.signal });
+      const taken = await takeOverWitnessed(this.#options, seen, limits, accepted?.by);
+      accepted?.origin.resolve(formatLogOrigin(taken.head));
+      return taken;
     } catch (error) {
-      const because = error instanceof Error ? error.message : String(error);
       if (!(error instanceof DeposedError)) {
-        if (this.#state.kind === "spare" && this.#state.because !== because) log.warn({ because }, "no takeover");
-        this.#become({ kind: "spare", because });
+        this.#refuse(error);
         await delay(retryMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       }
       return undefined;
     }
   }
 
-  async #write(taken: TakenOver): Promise<void> {
+  #refuse(error: unknown): void {
+    const { log, shardId } = this.#options;
+    const lost = error instanceof LedgerLossError;
+    const message = error instanceof Error ? error.message : String(error);
+    const because = lost ? `${message}. Restore them, or accept the loss: urna shard accept-loss ${shardId}` : message;
+    const isNew = this.#state.kind === "spare" && this.#state.because !== because;
+    if (isNew && lost) log.error({ because }, "this shard refuses to serve");
+    else if (isNew) log.warn({ because }, "no takeover");
+    this.#become({ kind: "spare", because, lost });
+  }
+
+  async #write(taken: WitnessedTakeover): Promise<void> {
     const ended = new AbortController();
-    const { address, log } = this.#options;
+    const { address, key, witnessFile, log } = this.#options;
     const writer = new Writer(this.#options, taken);
+    const checkpoint = new PublishedCheckpoint(writer.feed, formatLogOrigin(taken.head), key, witnessFile, log);
     try {
-      this.#become({ kind: "writing", writer, ended });
+      this.#become({ kind: "writing", writer, checkpoint, ended });
       void keepSnapshots(writer.feed, address, ended.signal, log);
       void fillVoterFilters(() => writer.book, address, ended.signal, log);
+      void checkpoint.keepPublishing(ended.signal);
+      if (!taken.witnessed) void this.#askWitnessAgain(writer, ended.signal);
       await writer.run();
     } catch (error) {
       if (!(error instanceof DeposedError)) throw error;
       if (!this.#stopping.signal.aborted) log.warn("deposed: this node is a spare now");
     } finally {
-      this.#become({ kind: "spare", because: "" });
+      this.#become({ kind: "spare", because: "", lost: false });
       ended.abort();
+    }
+  }
+
+  /** The tally was away when this node took over: what it knows may still stop the shard. Never throws. */
+  async #askWitnessAgain(writer: Writer, signal: AbortSignal): Promise<void> {
+    const { witness, address, log } = this.#options;
+    for (let witnessed = false; !witnessed && !signal.aborted; ) {
+      await delay(askAgainMs, undefined, { signal }).catch(() => undefined);
+      let session: PostgresSession | undefined;
+      try {
+        session = await PostgresSession.open(address, "reader", { signal });
+        witnessed = await witness.demandUnbroken(session.client, writer.head);
+      } catch (error) {
+        if (!(error instanceof LedgerLossError)) continue;
+        log.error(
+          { because: error.message },
+          "this shard must not go on: its ledger is not the one that was published",
+        );
+        writer.abort();
+      } finally {
+        session?.destroy();
+      }
     }
   }
 }

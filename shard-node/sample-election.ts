@@ -12,7 +12,9 @@ import {
 } from "#proto/generated/urna/v1/election_pb.js";
 import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RecordOutcome, RecordVotesRequestSchema } from "#proto/generated/urna/v1/shard_service_pb.js";
-import type { SealedBatch, SettledVote } from "./batch.ts";
+import { hashBytes } from "#proto/ledger/merkle-hash.ts";
+import { TreeFrontier } from "#proto/ledger/tree-frontier.ts";
+import type { LogEnd, SealedBatch, SettledVote } from "./batch.ts";
 import { ElectionBook, ElectionEntry, type HomeRecord } from "./election-book.ts";
 import type { Head } from "./takeover.ts";
 import { WaitingFrame } from "./vote-frame.ts";
@@ -98,7 +100,18 @@ export const sampleHead: Head = {
   mapEpoch: 1,
   treeSize: 100,
   stampMs: 5_000,
+  generation: 1,
 };
+
+/** A tree of so many leaves, none of which any vote has. */
+export function sampleTree(size: number): TreeFrontier {
+  const tree = TreeFrontier.empty();
+  tree.append(Buffer.alloc(size * hashBytes, 7));
+  return tree;
+}
+
+/** Where the batches of tests follow on. */
+export const sampleEnd: LogEnd = { head: sampleHead, tree: sampleTree(sampleHead.treeSize) };
 
 export type SampleVote = {
   readonly voter: string;

@@ -16,18 +16,19 @@ import type {
   ShardService,
 } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { keyHashBytes, nullifierBytes } from "#proto/limits.ts";
+import { formatLogOrigin } from "#proto/log-origin.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import { homeSlotSource } from "#proto/slots.ts";
 import { homeSteps } from "./control-steps.ts";
 import { findVote, type Read, recountVotes } from "./count-reader.ts";
 import { watchCounts } from "./count-stream.ts";
 import type { ElectionEntry, HomeRecord } from "./election-book.ts";
+import { ledgerCalls } from "./ledger-calls.ts";
 import type { ShardMetrics } from "./metrics.ts";
 import type { ShardNode } from "./node.ts";
 import type { ReaderPool } from "./reader-pool.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { StandbyMonitor } from "./standby-monitor.ts";
-import { logOriginOf } from "./takeover.ts";
 import { recordVotes } from "./vote-intake.ts";
 import type { Writer } from "./writer.ts";
 
@@ -46,9 +47,9 @@ export function shardService(parts: ShardServiceParts): ServiceImplementation<ty
   return {
     recordVotes: (requests, call) => recordVotes(node, metrics, requests, call),
     watchCounts: (request, call) => {
-      const { writer, ended } = node.requireWriter();
+      const { writer, checkpoint, ended } = node.requireWriter();
       const signal = AbortSignal.any([call.signal, ended]);
-      return endingWith(ended, watchCounts(writer, readers, Number(request.afterBatch), signal));
+      return endingWith(ended, watchCounts(writer, checkpoint, readers, Number(request.afterBatch), signal));
     },
     recountVotes: (request, call) => recount(node.requireWriter().writer, readers, request, call),
     findVote: async (request, call) => await find(node.requireWriter().writer, readers, request, call),
@@ -69,6 +70,7 @@ export function shardService(parts: ShardServiceParts): ServiceImplementation<ty
       return { definition: entry.shape.definition, election: onShard(shardId, entry) };
     },
     getShardStatus: async () => ({ status: statusOf(parts) }),
+    ...ledgerCalls(node, readers),
   };
 }
 
@@ -112,7 +114,7 @@ async function find(writer: Writer, readers: ReaderPool, request: FindVoteReques
   const { number } = requireElection(writer, request.electionId);
   const { durableBatch } = writer.feed;
   const leaf = await readers.use((client) => findVote(client, number, nullifier, keyHash, durableBatch), call.signal);
-  const logOrigin = logOriginOf(writer.head);
+  const logOrigin = formatLogOrigin(writer.head);
   return { found: leaf !== undefined, leafIndex: BigInt(leaf ?? 0), logOrigin };
 }
 

@@ -4,9 +4,13 @@
  * on the standby. Head, elections and batches are read only after it.
  */
 import type pg from "pg";
+import { LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
+import { emptyRoot } from "#proto/ledger/merkle-hash.ts";
+import type { TreeFrontier } from "#proto/ledger/tree-frontier.ts";
 import { commitCleanly } from "./clean-commit.ts";
 import { ElectionBook } from "./election-book.ts";
 import {
+  NotReadyError,
   type PostgresAddress,
   PostgresSession,
   type SessionLimits,
@@ -14,6 +18,7 @@ import {
 } from "./postgres-session.ts";
 import { SlotOwnership } from "./slot-ownership.ts";
 import { classifyFailure } from "./sqlstate.ts";
+import { readTree } from "./tile-store.ts";
 
 export type Head = {
   readonly deployment: string;
@@ -25,12 +30,9 @@ export type Head = {
   readonly treeSize: number;
   /** Milliseconds since 1970 of the newest batch; 0 before the first. */
   readonly stampMs: number;
+  /** Of the log; see proto/log-origin.ts. */
+  readonly generation: number;
 };
-
-/** The name of the shard's log, as receipts bear it. */
-export function logOriginOf({ deployment, shardId }: Head): string {
-  return `${deployment}/shard/${shardId}`;
-}
 
 /**
  * Where a spare saw the head: it takes over only from a writer that stands still. A writer that reconnects names nothing:
@@ -42,6 +44,7 @@ export type SeenHead = Pick<Head, "writerEpoch" | "batch">;
 export type TakenOver = {
   readonly session: PostgresSession;
   readonly head: Head;
+  readonly tree: TreeFrontier;
   readonly book: ElectionBook;
   readonly ownership: SlotOwnership;
 };
@@ -58,13 +61,16 @@ export class DeposedError extends Error {
   }
 }
 
+/** Who takes over: a name unique to this process, and SHA-256 of the public key that it signs with. */
+export type WriterIdentity = { readonly name: string; readonly keyFingerprint: Buffer };
+
 /**
- * Opens a session and takes over. `writer` is unique to this process. Throws DeposedError when the head has moved,
- * NotReadyError when Postgres does not keep what the shard promises, and otherwise what the connection throws.
+ * Opens a session and takes over. Throws DeposedError when the head has moved, NotReadyError when Postgres does not keep what
+ * the shard promises or its ledger does not hold together, and otherwise what the connection throws.
  */
 export async function takeOver(
   address: PostgresAddress,
-  writer: string,
+  writer: WriterIdentity,
   seen: SeenHead | undefined,
   limits: SessionLimits,
 ): Promise<TakenOver> {
@@ -79,8 +85,9 @@ export async function takeOver(
     // Read last: while the head bears our epoch nobody has written since, so all that was read is on the standby. A later
     // writer may have shown what is not, and our fence says nothing about that.
     const head = await readHead(session.client);
-    if (head.writerEpoch !== epoch) throw new DeposedError();
-    return { session, head, book, ownership };
+    const tree = await readLedger(session.client, head);
+    if ((await readHead(session.client)).writerEpoch !== epoch) throw new DeposedError();
+    return { session, head, tree, book, ownership };
   } catch (error) {
     const failure = classifyFailure(error);
     if (failure.kind === "blocked") await endHolders(session.client).catch(() => undefined);
@@ -91,15 +98,20 @@ export async function takeOver(
 }
 
 /** The new epoch. */
-async function raiseEpoch(session: PostgresSession, writer: string, seen: SeenHead | undefined): Promise<number> {
+async function raiseEpoch(
+  session: PostgresSession,
+  writer: WriterIdentity,
+  seen: SeenHead | undefined,
+): Promise<number> {
   session.takeNotices();
   await session.client.query("BEGIN");
   let epoch: number;
   try {
-    const { rows } = await session.client.query<{ epoch: string }>("SELECT urna.take_over($1, $2, $3) AS epoch", [
-      writer,
+    const { rows } = await session.client.query<{ epoch: string }>("SELECT urna.take_over($1, $2, $3, $4) AS epoch", [
+      writer.name,
       seen?.writerEpoch ?? null,
       seen?.batch ?? null,
+      writer.keyFingerprint,
     ]);
     epoch = Number(rows[0]?.epoch);
   } catch (error) {
@@ -121,6 +133,24 @@ async function endHolders(client: pg.Client): Promise<void> {
   );
 }
 
+/** The tree as it is stored, if it folds to the root that the newest batch names (I8). */
+async function readLedger(client: pg.Client, head: Head): Promise<TreeFrontier> {
+  const { rows } = await client.query<{ root: Buffer }>("SELECT root FROM urna.batches WHERE number = $1", [
+    head.batch,
+  ]);
+  const root = head.batch === 0 ? emptyRoot : rows[0]?.root;
+  try {
+    const tree = await readTree(client, head.treeSize);
+    if (root?.equals(tree.root)) return tree;
+  } catch (error) {
+    if (!(error instanceof LedgerFormatError)) throw error;
+    throw new NotReadyError(`the stored ledger is damaged: ${error.message}`);
+  }
+  throw new NotReadyError(
+    `the stored ledger is damaged: its ${head.treeSize} leaves do not fold to the root of batch ${head.batch}`,
+  );
+}
+
 type HeadRow = {
   readonly deployment: string;
   readonly shard_id: number;
@@ -130,12 +160,13 @@ type HeadRow = {
   readonly map_epoch: string;
   readonly tree_size: string;
   readonly stamp_ms: string | null;
+  readonly generation: number;
 };
 
 /** The head as any session sees it. Not durable knowledge unless the session has just taken over. */
 export async function readHead(client: pg.Client): Promise<Head> {
   const { rows } = await client.query<HeadRow>(
-    `SELECT deployment, shard_id, shard_count, writer_epoch, batch_number, map_epoch, tree_size,
+    `SELECT deployment, shard_id, shard_count, writer_epoch, batch_number, map_epoch, tree_size, generation,
             CASE WHEN isfinite(stamp) THEN floor(extract(epoch FROM stamp) * 1000)::text END AS stamp_ms
      FROM urna.head`,
   );
@@ -150,5 +181,6 @@ export async function readHead(client: pg.Client): Promise<Head> {
     mapEpoch: Number(row.map_epoch),
     treeSize: Number(row.tree_size),
     stampMs: Number(row.stamp_ms ?? 0),
+    generation: row.generation,
   };
 }

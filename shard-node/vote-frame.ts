@@ -6,6 +6,7 @@ import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/u
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { frameVotesMax, keyHashBytes, nullifierBytes } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import type { SlotOwnership } from "./slot-ownership.ts";
 
 /** What a settled vote is answered with. */
 export type Settlement =
@@ -86,6 +87,18 @@ export function settleExpired(votes: readonly WaitingVote[], nowMs = performance
     else vote.settle({ outcome: RecordOutcome.DEADLINE_PASSED });
   }
   return live;
+}
+
+/** The votes whose slots are the shard's own (I6); the others are settled, and nothing of them is stored. */
+export function settleMisplaced(votes: readonly WaitingVote[], ownership: SlotOwnership): readonly WaitingVote[] {
+  const owned = ({ frame, index }: WaitingVote) => ownership.owns(frame.nullifiers, index * nullifierBytes);
+  if (votes.every(owned)) return votes;
+  const own: WaitingVote[] = [];
+  for (const vote of votes) {
+    if (owned(vote)) own.push(vote);
+    else vote.settle({ outcome: RecordOutcome.WRONG_SHARD });
+  }
+  return own;
 }
 
 /** Settles what is not settled yet: the router sends it again to the present writer. */

@@ -3,10 +3,10 @@ import type { CallContext } from "#mesh/service-call.ts";
 import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { nullifierBytes } from "#proto/limits.ts";
+import { formatLogOrigin } from "#proto/log-origin.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import type { ShardMetrics } from "./metrics.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
-import { logOriginOf } from "./takeover.ts";
 import { WaitingFrame, type WaitingVote } from "./vote-frame.ts";
 import type { Writer } from "./writer.ts";
 
@@ -26,7 +26,7 @@ export async function* recordVotes(
 ): AsyncGenerator<RecordVotesResponse> {
   const { writer, ended } = node.requireWriter();
   const answers = new AnswerQueue(metrics);
-  const logOrigin = logOriginOf(writer.head);
+  const logOrigin = formatLogOrigin(writer.head);
   const deposed = () => answers.fail(new RejectionError("SHARD_UNAVAILABLE", "this node is the writer no more"));
   ended.addEventListener("abort", deposed, { once: true });
   const gone = () => answers.close();

@@ -10,26 +10,23 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "#mesh/log.ts";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
-import { nullifierBytes } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
-import { answerVotes, type Existing, type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
+import { answerVotes, type Existing, type LogEnd, type SealedBatch, sealEmpty, sealVotes } from "./batch.ts";
 import { type CommitResult, commitBatch, findBatch } from "./batch-commit.ts";
 import { type ControlStep, dueSteps } from "./control-steps.ts";
 import { CountFeed, type FeedChange } from "./count-feed.ts";
 import type { ElectionBook } from "./election-book.ts";
 import { fencedLookUp } from "./fenced-look-up.ts";
 import type { ShardMetrics } from "./metrics.ts";
-import type { PostgresAddress, PostgresSession } from "./postgres-session.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
-import { DeposedError, type Head, type TakenOver, takeOver } from "./takeover.ts";
-import { leaveUnknown, settleExpired, type WaitingVote } from "./vote-frame.ts";
+import { DeposedError, type Head, type TakenOver } from "./takeover.ts";
+import { leaveUnknown, settleExpired, settleMisplaced, type WaitingVote } from "./vote-frame.ts";
 import { lookUpVotes } from "./vote-lookup.ts";
 import { type QueueLimits, VoteQueue } from "./vote-queue.ts";
+import { rememberVoters } from "./voter-filters.ts";
+import { type TakeoverOptions, takeOverWitnessed } from "./witnessed-takeover.ts";
 
-export type WriterOptions = {
-  readonly address: PostgresAddress;
-  /** Unique to this process: the node's name and some random characters. */
-  readonly writer: string;
+export type WriterOptions = TakeoverOptions & {
   readonly queueLimits: QueueLimits;
   readonly batchVotesMax: number;
   readonly batchBytesMax: number;
@@ -55,10 +52,7 @@ export class Writer {
   readonly #queue: VoteQueue;
   readonly #controls: ControlRequest[] = [];
   readonly feed: CountFeed;
-  #session: PostgresSession;
-  #head: Head;
-  #book: ElectionBook;
-  #ownership: SlotOwnership;
+  #taken: TakenOver;
   #notReadyBecause = "";
   #draining = false;
   readonly #abort = new AbortController();
@@ -70,23 +64,21 @@ export class Writer {
   constructor(options: WriterOptions, taken: TakenOver) {
     this.#options = options;
     this.#queue = new VoteQueue(options.queueLimits);
-    this.#session = taken.session;
-    this.#head = taken.head;
-    this.#book = taken.book;
-    this.#ownership = taken.ownership;
-    this.feed = new CountFeed(taken.head.batch, taken.head.stampMs);
+    this.#taken = taken;
+    const { head, tree } = taken;
+    this.feed = new CountFeed(head.batch, head.stampMs, { size: tree.size, root: tree.root });
   }
 
   get head(): Head {
-    return this.#head;
+    return this.#taken.head;
   }
 
   get book(): ElectionBook {
-    return this.#book;
+    return this.#taken.book;
   }
 
   get ownership(): SlotOwnership {
-    return this.#ownership;
+    return this.#taken.ownership;
   }
 
   get waitingVotes(): number {
@@ -127,7 +119,7 @@ export class Writer {
   /** Gives up: `run` ends soon, and what is unsettled stays unknown. */
   abort(): void {
     this.#abort.abort();
-    this.#session.destroy();
+    this.#taken.session.destroy();
     this.#wake?.();
   }
 
@@ -135,7 +127,7 @@ export class Writer {
   async run(): Promise<void> {
     try {
       while (!this.#abort.signal.aborted) {
-        const due = dueSteps(this.#book, this.#stampMs());
+        const due = dueSteps(this.#taken.book, this.#stampMs());
         const request = due.length === 0 ? this.#controls.shift() : undefined;
         if (due.length > 0) await this.#commitUnasked(due);
         else if (request !== undefined) await this.#runControl(request);
@@ -150,7 +142,7 @@ export class Writer {
   }
 
   #stampMs(): number {
-    return Math.max(this.#head.stampMs, Date.now());
+    return Math.max(this.#taken.head.stampMs, Date.now());
   }
 
   #untilPulseMs(): number {
@@ -170,14 +162,14 @@ export class Writer {
 
   /** What nobody waits for: the pulse, and elections whose time has come. What is refused is tried again, not at once. */
   async #commitUnasked(steps: readonly ControlStep[]): Promise<void> {
-    const stored = await this.#commit(sealEmpty(this.#head, Date.now(), steps));
+    const stored = await this.#commit(sealEmpty(this.#taken, Date.now(), steps));
     if (stored === "data-error") await this.#renew("the database refuses a batch without votes");
   }
 
   /** The steps are worked out here, between two batches, so that two requests never race. */
   async #runControl({ steps, done }: ControlRequest): Promise<void> {
     try {
-      const batch = sealEmpty(this.#head, Date.now(), steps(this.#book));
+      const batch = sealEmpty(this.#taken, Date.now(), steps(this.#taken.book));
       const stored = batch.control.length === 0 ? "stored" : await this.#commit(batch);
       if (stored === "stored") done.resolve();
       else done.reject(new RejectionError(stored === "data-error" ? "INTERNAL" : "SHARD_UNAVAILABLE"));
@@ -228,23 +220,23 @@ export class Writer {
     if (asked.length === 0) return undefined;
     let existing: Existing;
     try {
-      existing = await lookUpVotes(this.#session.client, this.#book, asked);
+      existing = await lookUpVotes(this.#taken.session.client, this.#taken.book, asked);
     } catch (error) {
-      if (!this.#session.lost) this.#options.log.warn({ err: error }, "the look-up of voters failed");
+      if (!this.#taken.session.lost) this.#options.log.warn({ err: error }, "the look-up of voters failed");
       this.#queue.putBack(asked);
       await this.#renew(messageOf(error));
       return undefined;
     }
     // The look-up may have taken long: a vote whose deadline has passed is not sealed. Nor is one that waited through a
     // takeover in which its slot went to another shard (I6).
-    const votes = settleMisplaced(settleExpired(asked), this.#ownership);
-    return votes.length === 0 ? undefined : sealVotes(this.#head, Date.now(), this.#book, votes, existing);
+    const votes = settleMisplaced(settleExpired(asked), this.#taken.ownership);
+    return votes.length === 0 ? undefined : sealVotes(this.#taken, Date.now(), this.#taken.book, votes, existing);
   }
 
   /** Commits one batch and finds out what became of it (W1, W2). Throws DeposedError when another node writes now. */
   async #commit(batch: SealedBatch): Promise<Stored> {
     const startedAtMs = performance.now();
-    const result = await commitBatch(this.#session, batch);
+    const result = await commitBatch(this.#taken.session, batch);
     const tookMs = performance.now() - startedAtMs;
     this.#options.metrics.commitTried(result.kind, batch.newVoteCount, tookMs);
     if (tookMs > slowCommitMs) this.#options.log.warn({ tookMs, batch: batch.identity.number }, "a commit was slow");
@@ -254,13 +246,8 @@ export class Writer {
   async #resolve(batch: SealedBatch, result: CommitResult): Promise<Stored> {
     switch (result.kind) {
       case "committed":
-        for (const step of batch.control) step.apply(this.#book, batch.identity.number);
-        this.#head = {
-          ...this.#head,
-          batch: batch.identity.number,
-          treeSize: this.#head.treeSize + batch.newVoteCount,
-          stampMs: batch.stampMs,
-        };
+        for (const step of batch.control) step.apply(this.#taken.book, batch.identity.number);
+        this.#taken = { ...this.#taken, ...endOf(this.#taken, batch) };
         this.#publish(batch);
         return "stored";
       case "refused":
@@ -295,7 +282,7 @@ export class Writer {
     for (let cause = because; ; ) {
       await this.#renew(cause);
       try {
-        return await findBatch(this.#session.client, batch.identity);
+        return await findBatch(this.#taken.session.client, batch.identity);
       } catch (error) {
         cause = messageOf(error);
       }
@@ -306,9 +293,10 @@ export class Writer {
     this.#notReadyBecause = "";
     this.#fruitlessTakeover = false;
     this.#lastCommitAtMs = performance.now();
-    rememberVoters(this.#book, batch);
+    rememberVoters(this.#taken.book, batch);
     this.feed.publish({
       number: batch.identity.number,
+      ledgerHead: { size: batch.ledger.tree.size, root: batch.ledger.root },
       stampMs: batch.stampMs,
       deltas: batch.deltas,
       changes: this.#changesOf(batch),
@@ -318,14 +306,14 @@ export class Writer {
   #changesOf(batch: SealedBatch): FeedChange[] {
     const elections = new Set(batch.control.map((step) => step.audit.election));
     return [...elections].flatMap((electionId) => {
-      const entry = this.#book.entry(electionId);
+      const entry = this.#taken.book.entry(electionId);
       return entry === undefined ? [] : [{ electionId, state: entry.state }];
     });
   }
 
   /** Takes over again, as long as it takes: no earlier connection of this process can commit after it. */
   async #renew(because: string): Promise<void> {
-    this.#session.destroy();
+    this.#taken.session.destroy();
     this.#notReadyBecause = because;
     // What fails again right after a takeover would fail for ever without a pause.
     if (this.#fruitlessTakeover) await this.#pause();
@@ -346,13 +334,8 @@ export class Writer {
   }
 
   async #takeOverAgain(): Promise<void> {
-    const { address, writer, commitLimitMs } = this.#options;
-    const limits = { answerMs: commitLimitMs, signal: this.#abort.signal };
-    const { session, head, book, ownership } = await takeOver(address, writer, undefined, limits);
-    this.#session = session;
-    this.#head = head;
-    this.#book = book;
-    this.#ownership = ownership;
+    const limits = { answerMs: this.#options.commitLimitMs, signal: this.#abort.signal };
+    this.#taken = await takeOverWitnessed(this.#options, undefined, limits);
     this.#fruitlessTakeover = true;
   }
 
@@ -369,30 +352,17 @@ export class Writer {
 
   #giveUpTheRest(): void {
     this.#draining = true;
-    this.#session.destroy();
+    this.#taken.session.destroy();
     const rest = this.#queue.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
     leaveUnknown(rest);
     for (const { done } of this.#controls.splice(0)) done.reject(new RejectionError("SHARD_UNAVAILABLE"));
   }
 }
 
-/** In the book of now: a takeover since the batch was sealed has made a new one. */
-function rememberVoters(book: ElectionBook, { newVotes }: SealedBatch): void {
-  for (const { election, votes } of newVotes) {
-    const voters = book.byNumber(election.number)?.voters;
-    for (const { frame, index } of votes) voters?.add(frame.nullifiers, index * nullifierBytes);
-  }
-}
-
-function settleMisplaced(votes: readonly WaitingVote[], ownership: SlotOwnership): readonly WaitingVote[] {
-  const owned = ({ frame, index }: WaitingVote) => ownership.owns(frame.nullifiers, index * nullifierBytes);
-  if (votes.every(owned)) return votes;
-  const own: WaitingVote[] = [];
-  for (const vote of votes) {
-    if (owned(vote)) own.push(vote);
-    else vote.settle({ outcome: RecordOutcome.WRONG_SHARD });
-  }
-  return own;
+/** Where the log ends with this batch. */
+function endOf({ head }: LogEnd, { identity, stampMs, ledger }: SealedBatch): LogEnd {
+  const { tree } = ledger;
+  return { head: { ...head, batch: identity.number, treeSize: tree.size, stampMs }, tree };
 }
 
 function messageOf(error: unknown): string {

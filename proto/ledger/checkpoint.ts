@@ -1,6 +1,6 @@
 /**
  * The text of a signed head of a tree (C2SP tlog-checkpoint): <origin>\n<tree size>\n<base64 of the root>\n, and after that
- * extension lines, which Urna reads and never writes.
+ * extension lines: only election-result.ts writes any.
  */
 import { demandLines, encodeBase64, parseBase64, parseDecimal } from "#proto/ledger/canonical-text.ts";
 import { demandFormat } from "#proto/ledger/ledger-format-error.ts";

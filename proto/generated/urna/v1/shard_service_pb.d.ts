@@ -176,6 +176,13 @@ export declare type WatchCountsResponse = Message<"urna.v1.WatchCountsResponse">
    * @generated from field: repeated urna.v1.ElectionChange changes = 5;
    */
   changes: ElectionChange[];
+
+  /**
+   * The newest signed checkpoint, where it is another than the one sent before.
+   *
+   * @generated from field: bytes checkpoint = 6;
+   */
+  checkpoint: Uint8Array;
 };
 
 /**
@@ -593,6 +600,182 @@ export declare type GetShardStatusResponse = Message<"urna.v1.GetShardStatusResp
 export declare const GetShardStatusResponseSchema: GenMessage<GetShardStatusResponse>;
 
 /**
+ * @generated from message urna.v1.GetShardCheckpointRequest
+ */
+export declare type GetShardCheckpointRequest = Message<"urna.v1.GetShardCheckpointRequest"> & {
+};
+
+/**
+ * Describes the message urna.v1.GetShardCheckpointRequest.
+ * Use `create(GetShardCheckpointRequestSchema)` to create a new message.
+ */
+export declare const GetShardCheckpointRequestSchema: GenMessage<GetShardCheckpointRequest>;
+
+/**
+ * @generated from message urna.v1.GetShardCheckpointResponse
+ */
+export declare type GetShardCheckpointResponse = Message<"urna.v1.GetShardCheckpointResponse"> & {
+  /**
+   * @generated from field: bytes signed_note = 1;
+   */
+  signedNote: Uint8Array;
+
+  /**
+   * @generated from field: string verifier_key = 2;
+   */
+  verifierKey: string;
+};
+
+/**
+ * Describes the message urna.v1.GetShardCheckpointResponse.
+ * Use `create(GetShardCheckpointResponseSchema)` to create a new message.
+ */
+export declare const GetShardCheckpointResponseSchema: GenMessage<GetShardCheckpointResponse>;
+
+/**
+ * @generated from message urna.v1.ProveInclusionRequest
+ */
+export declare type ProveInclusionRequest = Message<"urna.v1.ProveInclusionRequest"> & {
+  /**
+   * @generated from field: uint64 leaf_index = 1;
+   */
+  leafIndex: bigint;
+
+  /**
+   * @generated from field: uint64 tree_size = 2;
+   */
+  treeSize: bigint;
+};
+
+/**
+ * Describes the message urna.v1.ProveInclusionRequest.
+ * Use `create(ProveInclusionRequestSchema)` to create a new message.
+ */
+export declare const ProveInclusionRequestSchema: GenMessage<ProveInclusionRequest>;
+
+/**
+ * @generated from message urna.v1.ProveInclusionResponse
+ */
+export declare type ProveInclusionResponse = Message<"urna.v1.ProveInclusionResponse"> & {
+  /**
+   * @generated from field: repeated bytes hashes = 1;
+   */
+  hashes: Uint8Array[];
+
+  /**
+   * @generated from field: bytes entry = 2;
+   */
+  entry: Uint8Array;
+};
+
+/**
+ * Describes the message urna.v1.ProveInclusionResponse.
+ * Use `create(ProveInclusionResponseSchema)` to create a new message.
+ */
+export declare const ProveInclusionResponseSchema: GenMessage<ProveInclusionResponse>;
+
+/**
+ * @generated from message urna.v1.ProveConsistencyRequest
+ */
+export declare type ProveConsistencyRequest = Message<"urna.v1.ProveConsistencyRequest"> & {
+  /**
+   * @generated from field: uint64 old_size = 1;
+   */
+  oldSize: bigint;
+
+  /**
+   * @generated from field: uint64 new_size = 2;
+   */
+  newSize: bigint;
+};
+
+/**
+ * Describes the message urna.v1.ProveConsistencyRequest.
+ * Use `create(ProveConsistencyRequestSchema)` to create a new message.
+ */
+export declare const ProveConsistencyRequestSchema: GenMessage<ProveConsistencyRequest>;
+
+/**
+ * @generated from message urna.v1.ProveConsistencyResponse
+ */
+export declare type ProveConsistencyResponse = Message<"urna.v1.ProveConsistencyResponse"> & {
+  /**
+   * @generated from field: repeated bytes hashes = 1;
+   */
+  hashes: Uint8Array[];
+};
+
+/**
+ * Describes the message urna.v1.ProveConsistencyResponse.
+ * Use `create(ProveConsistencyResponseSchema)` to create a new message.
+ */
+export declare const ProveConsistencyResponseSchema: GenMessage<ProveConsistencyResponse>;
+
+/**
+ * @generated from message urna.v1.GetShardResultRequest
+ */
+export declare type GetShardResultRequest = Message<"urna.v1.GetShardResultRequest"> & {
+  /**
+   * @generated from field: string election_id = 1;
+   */
+  electionId: string;
+};
+
+/**
+ * Describes the message urna.v1.GetShardResultRequest.
+ * Use `create(GetShardResultRequestSchema)` to create a new message.
+ */
+export declare const GetShardResultRequestSchema: GenMessage<GetShardResultRequest>;
+
+/**
+ * @generated from message urna.v1.GetShardResultResponse
+ */
+export declare type GetShardResultResponse = Message<"urna.v1.GetShardResultResponse"> & {
+  /**
+   * @generated from field: bytes signed_note = 1;
+   */
+  signedNote: Uint8Array;
+};
+
+/**
+ * Describes the message urna.v1.GetShardResultResponse.
+ * Use `create(GetShardResultResponseSchema)` to create a new message.
+ */
+export declare const GetShardResultResponseSchema: GenMessage<GetShardResultResponse>;
+
+/**
+ * @generated from message urna.v1.AcceptShardLossRequest
+ */
+export declare type AcceptShardLossRequest = Message<"urna.v1.AcceptShardLossRequest"> & {
+  /**
+   * @generated from field: string requested_by = 1;
+   */
+  requestedBy: string;
+};
+
+/**
+ * Describes the message urna.v1.AcceptShardLossRequest.
+ * Use `create(AcceptShardLossRequestSchema)` to create a new message.
+ */
+export declare const AcceptShardLossRequestSchema: GenMessage<AcceptShardLossRequest>;
+
+/**
+ * @generated from message urna.v1.AcceptShardLossResponse
+ */
+export declare type AcceptShardLossResponse = Message<"urna.v1.AcceptShardLossResponse"> & {
+  /**
+   * @generated from field: string log_origin = 1;
+   */
+  logOrigin: string;
+};
+
+/**
+ * Describes the message urna.v1.AcceptShardLossResponse.
+ * Use `create(AcceptShardLossResponseSchema)` to create a new message.
+ */
+export declare const AcceptShardLossResponseSchema: GenMessage<AcceptShardLossResponse>;
+
+/**
  * @generated from enum urna.v1.RecordOutcome
  */
 export enum RecordOutcome {
@@ -768,6 +951,52 @@ export declare const ShardService: GenService<{
     methodKind: "unary";
     input: typeof GetShardStatusRequestSchema;
     output: typeof GetShardStatusResponseSchema;
+  },
+  /**
+   * The newest signed checkpoint, and the key that verifies it.
+   *
+   * @generated from rpc urna.v1.ShardService.GetShardCheckpoint
+   */
+  getShardCheckpoint: {
+    methodKind: "unary";
+    input: typeof GetShardCheckpointRequestSchema;
+    output: typeof GetShardCheckpointResponseSchema;
+  },
+  /**
+   * @generated from rpc urna.v1.ShardService.ProveInclusion
+   */
+  proveInclusion: {
+    methodKind: "unary";
+    input: typeof ProveInclusionRequestSchema;
+    output: typeof ProveInclusionResponseSchema;
+  },
+  /**
+   * @generated from rpc urna.v1.ShardService.ProveConsistency
+   */
+  proveConsistency: {
+    methodKind: "unary";
+    input: typeof ProveConsistencyRequestSchema;
+    output: typeof ProveConsistencyResponseSchema;
+  },
+  /**
+   * A signed note of tree and counts at the close batch of an election that is closed here.
+   *
+   * @generated from rpc urna.v1.ShardService.GetShardResult
+   */
+  getShardResult: {
+    methodKind: "unary";
+    input: typeof GetShardResultRequestSchema;
+    output: typeof GetShardResultResponseSchema;
+  },
+  /**
+   * Answered by a node that does not write because its log is behind a checkpoint: begins the next generation.
+   *
+   * @generated from rpc urna.v1.ShardService.AcceptShardLoss
+   */
+  acceptShardLoss: {
+    methodKind: "unary";
+    input: typeof AcceptShardLossRequestSchema;
+    output: typeof AcceptShardLossResponseSchema;
   },
 }>;
 

@@ -125,6 +125,20 @@ export declare type TallyCut = Message<"urna.v1.TallyCut"> & {
    * @generated from field: urna.v1.ElectionState state = 7;
    */
   state: ElectionState;
+
+  /**
+   * For each shard the batch through which an auditor has recomputed every leaf, root and count; empty when none follows.
+   *
+   * @generated from field: repeated urna.v1.ShardPosition verified_through = 8;
+   */
+  verifiedThrough: ShardPosition[];
+
+  /**
+   * What that auditor found to be wrong; empty while all is clean.
+   *
+   * @generated from field: repeated string audit_findings = 9;
+   */
+  auditFindings: string[];
 };
 
 /**

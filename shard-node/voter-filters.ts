@@ -1,8 +1,9 @@
-/** Fills the filters of elections that had votes before this writer took over, beside the write path. */
+/** Keeps the filters of voters right: filled with what was stored before this writer took over, and with what it stores. */
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import type { Logger } from "#mesh/log.ts";
 import { nullifierBytes } from "#proto/limits.ts";
+import type { SealedBatch } from "./batch.ts";
 import type { ElectionBook, ElectionEntry } from "./election-book.ts";
 import { type PostgresAddress, PostgresSession } from "./postgres-session.ts";
 
@@ -29,6 +30,14 @@ export async function fillVoterFilters(
       if (!signal.aborted) log.warn({ err: error }, "a filter of voters was not filled");
     }
     await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Of a batch that is stored. In the book of now: a takeover since it was sealed has made a new one. */
+export function rememberVoters(book: ElectionBook, { newVotes }: SealedBatch): void {
+  for (const { election, votes } of newVotes) {
+    const voters = book.byNumber(election.number)?.voters;
+    for (const { frame, index } of votes) voters?.add(frame.nullifiers, index * nullifierBytes);
   }
 }
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RecordVotesRequestSchema, RecordVotesResponseSchema } from "./generated/urna/v1/shard_service_pb.js";
 import { frameVotesMax } from "./limits.ts";
-import { encodeRecordFrame, RecordAnswer } from "./record-frame.ts";
+import { encodeRecordFrame, encodeRecordOutcomes, RecordAnswer } from "./record-frame.ts";
 import { UnreadableMessage } from "./wire-cursor.ts";
 
 const uint32s = (length: number) =>
@@ -119,4 +119,29 @@ test("an answer for more votes than a frame may have is not read", () => {
   const outcomes = new Array<number>(frameVotesMax + 1).fill(1);
   const bytesOf = encodeAnswer({ frameId: 1, outcomes, leafIndexes: [], batches: [], logOrigin: "" });
   expect(() => new RecordAnswer().read(bytesOf)).toThrow(UnreadableMessage);
+});
+
+test("the bytes of an answer are those that protobuf-es writes, whatever the columns hold", () => {
+  const row = fc.tuple(fc.nat(12), fc.nat(Number.MAX_SAFE_INTEGER), fc.nat(Number.MAX_SAFE_INTEGER));
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 30 }), fc.nat(), fc.string(), (rows, frameId, logOrigin) => {
+      const [outcomes, leafIndexes, batches] = [0, 1, 2].map((column) => rows.map((cells) => cells[column] ?? 0));
+      const written = encodeRecordOutcomes({
+        frameId,
+        outcomes: Uint8Array.from(outcomes ?? []),
+        leafIndexes: Float64Array.from(leafIndexes ?? []),
+        batches: Float64Array.from(batches ?? []),
+        logOrigin,
+      });
+      expect(written).toEqual(
+        encodeAnswer({
+          frameId,
+          outcomes: outcomes ?? [],
+          leafIndexes: leafIndexes ?? [],
+          batches: batches ?? [],
+          logOrigin,
+        }),
+      );
+    }),
+  );
 });

@@ -78,13 +78,46 @@ function writeBytes(target: Buffer, at: number, field: number, bytes: Uint8Array
   return start + bytes.length;
 }
 
-function writePacked(target: Buffer, at: number, field: number, values: Uint32Array): number {
+/** Whole numbers below 2^53. */
+function writePacked(
+  target: Buffer,
+  at: number,
+  field: number,
+  values: Uint8Array | Uint32Array | Float64Array,
+): number {
   if (values.length === 0) return at;
   let length = 0;
   for (let i = 0; i < values.length; i++) length += varintLength(values[i] ?? 0);
   let end = writeHead(target, at, field, length);
   for (let i = 0; i < values.length; i++) end = writeVarint(target, end, values[i] ?? 0);
   return end;
+}
+
+/** What a RecordVotesResponse holds; every column has one entry a vote. */
+export type RecordOutcomes = {
+  readonly frameId: number;
+  /** RecordOutcome. */
+  readonly outcomes: Uint8Array;
+  readonly leafIndexes: Float64Array;
+  readonly batches: Float64Array;
+  readonly logOrigin: string;
+};
+
+/** A serialised RecordVotesResponse. */
+export function encodeRecordOutcomes(answer: RecordOutcomes): Buffer {
+  const { outcomes, logOrigin } = answer;
+  const bytesMax =
+    4 * headBytesMax +
+    varint64BytesMax +
+    Buffer.byteLength(logOrigin) +
+    (varint32BytesMax + 2 * varint64BytesMax) * outcomes.length;
+  const target = Buffer.allocUnsafe(bytesMax);
+  let at = writeNumber(target, 0, 1, answer.frameId);
+  at = writePacked(target, at, 2, outcomes);
+  at = writePacked(target, at, 3, answer.leafIndexes);
+  at = writePacked(target, at, 4, answer.batches);
+  at = writeText(target, at, 5, logOrigin);
+  return target.subarray(0, at);
 }
 
 /** A column of numbers below 2^53, refilled for every message. */

@@ -56,7 +56,8 @@ export class ShardMetrics {
     });
   }
 
-  answered(outcomes: readonly RecordOutcome[]): void {
+  /** RecordOutcome of each vote of a frame. */
+  answered(outcomes: Uint8Array): void {
     const counts = new Map<RecordOutcome, number>();
     for (const outcome of outcomes) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
     for (const [outcome, n] of counts) this.#votes.inc({ outcome: RecordOutcome[outcome].toLowerCase() }, n);

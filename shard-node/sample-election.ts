@@ -10,10 +10,11 @@ import {
   ElectionState,
   KeyKind,
 } from "#proto/generated/urna/v1/election_pb.js";
-import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
+import type { RecordVotesRequest } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RecordOutcome, RecordVotesRequestSchema } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { hashBytes } from "#proto/ledger/merkle-hash.ts";
 import { TreeFrontier } from "#proto/ledger/tree-frontier.ts";
+import type { RecordOutcomes } from "#proto/record-frame.ts";
 import type { LogEnd, SealedBatch, SettledVote } from "./batch.ts";
 import { ElectionBook, ElectionEntry, type HomeRecord } from "./election-book.ts";
 import type { Head } from "./takeover.ts";
@@ -145,13 +146,13 @@ export function sampleRequest(electionId: string, votes: readonly SampleVote[], 
 
 /** A frame received at 0 ms, and its answers as they come: one, or this is a test that fails. */
 export function sampleFrame(electionId: string, votes: readonly SampleVote[]) {
-  const answers: RecordVotesResponse[] = [];
+  const answers: RecordOutcomes[] = [];
   const frame = new WaitingFrame(sampleRequest(electionId, votes), "urna/shard/0", 0, (answer) => answers.push(answer));
   return { frame, answers };
 }
 
-export function outcomeNames(answer: RecordVotesResponse | undefined): (string | undefined)[] {
-  return answer?.outcomes.map((outcome) => RecordOutcome[outcome]) ?? [];
+export function outcomeNames(answer: { readonly outcomes: Iterable<number> } | undefined): (string | undefined)[] {
+  return [...(answer?.outcomes ?? [])].map((outcome) => RecordOutcome[outcome]);
 }
 
 /** What every vote of a batch is answered with. */

@@ -35,9 +35,9 @@ test("a frame is answered once, when its last vote is settled, with every outcom
   frame.votes[1]?.settle({ outcome: RecordOutcome.CLOSED });
   expect(answers).toHaveLength(1);
   expect(answers[0]).toMatchObject({
-    frameId: 7n,
-    leafIndexes: [9n, 0n, 5n],
-    batches: [3n, 0n, 2n],
+    frameId: 7,
+    leafIndexes: Float64Array.of(9, 0, 5),
+    batches: Float64Array.of(3, 0, 2),
     logOrigin: "urna/shard/0",
   });
   expect(outcomeNames(answers[0])).toEqual(["RECORDED", "CLOSED", "REPEAT"]);

@@ -2,9 +2,10 @@
  * Votes on their way from a router's frame to a batch. A frame is answered when its last vote is settled (I4). Its columns
  * stay as they came: a vote that waits is a place in them, so that a hundred thousand votes a second make little garbage.
  */
-import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
+import type { RecordVotesRequest } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { frameVotesMax, keyHashBytes, nullifierBytes } from "#proto/limits.ts";
+import type { RecordOutcomes } from "#proto/record-frame.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
 
@@ -120,12 +121,12 @@ export class WaitingFrame {
   /** By performance.now(). */
   readonly deadlinesAtMs: Float64Array;
   readonly votes: readonly WaitingVote[];
-  readonly #frameId: bigint;
+  readonly #frameId: number;
   readonly #outcomes: Uint8Array;
   readonly #leafIndexes: Float64Array;
   readonly #batches: Float64Array;
   #unsettled: number;
-  readonly #answer: (response: RecordVotesResponse) => void;
+  readonly #answer: (outcomes: RecordOutcomes) => void;
   readonly #logOrigin: string;
 
   /** Throws RejectionError INVALID_REQUEST when the columns do not fit each other: a fault of the router. */
@@ -133,7 +134,7 @@ export class WaitingFrame {
     request: RecordVotesRequest,
     logOrigin: string,
     receivedAtMs: number,
-    answer: (response: RecordVotesResponse) => void,
+    answer: (outcomes: RecordOutcomes) => void,
   ) {
     const votes = demandColumns(request);
     this.electionId = request.electionId;
@@ -145,7 +146,7 @@ export class WaitingFrame {
     this.ballotStarts = startsOf(request.ballotLengths);
     this.deadlinesAtMs = Float64Array.from(request.deadlineMs, (deadlineMs) => receivedAtMs + deadlineMs);
     this.votes = request.regions.map((_, index) => new WaitingVote(this, index));
-    this.#frameId = request.frameId;
+    this.#frameId = Number(request.frameId);
     this.#outcomes = new Uint8Array(votes);
     this.#leafIndexes = new Float64Array(votes);
     this.#batches = new Float64Array(votes);
@@ -165,18 +166,15 @@ export class WaitingFrame {
     this.#leafIndexes[index] = leafIndex;
     this.#batches[index] = batch;
     this.#unsettled -= 1;
-    if (this.#unsettled === 0) this.#answer(this.#response());
-  }
-
-  #response(): RecordVotesResponse {
-    return {
-      $typeName: "urna.v1.RecordVotesResponse",
-      frameId: this.#frameId,
-      outcomes: Array.from(this.#outcomes),
-      leafIndexes: Array.from(this.#leafIndexes, BigInt),
-      batches: Array.from(this.#batches, BigInt),
-      logOrigin: this.#logOrigin,
-    };
+    if (this.#unsettled === 0) {
+      this.#answer({
+        frameId: this.#frameId,
+        outcomes: this.#outcomes,
+        leafIndexes: this.#leafIndexes,
+        batches: this.#batches,
+        logOrigin: this.#logOrigin,
+      });
+    }
   }
 }
 

@@ -1,8 +1,10 @@
 import { setImmediate as turn } from "node:timers/promises";
+import { fromBinary } from "@bufbuild/protobuf";
 import { Registry } from "prom-client";
 import { expect, test } from "vitest";
-import type { RecordVotesRequest } from "#proto/generated/urna/v1/shard_service_pb.js";
-import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
+import type { EncodedMessage } from "#mesh/service-call.ts";
+import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { RecordOutcome, RecordVotesResponseSchema } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
 import { type SlotRange, slotOf } from "#proto/slots.ts";
 import { ShardMetrics } from "./metrics.ts";
@@ -27,8 +29,12 @@ function intake(
   const writer = { head: sampleHead, ownership: SlotOwnership.of(slots), offer };
   const node = { requireWriter: () => ({ writer, ended: ended.signal }) };
   const call = { signal: gone.signal, deadlineMs: undefined, header: () => undefined };
-  const answers = recordVotes(node, new ShardMetrics(new Registry()), requests, call);
+  const answers = decoded(recordVotes(node, new ShardMetrics(new Registry()), requests, call));
   return { taken, ended, gone, answers };
+}
+
+async function* decoded(messages: AsyncGenerator<EncodedMessage>): AsyncGenerator<RecordVotesResponse> {
+  for await (const { bytes } of messages) yield fromBinary(RecordVotesResponseSchema, bytes);
 }
 
 async function* frames(...voters: string[]): AsyncGenerator<RecordVotesRequest> {

@@ -1,9 +1,10 @@
 /** The RecordVotes stream: frames in, answers out. Each frame is answered once, or the stream ends and it stays unknown. */
-import type { CallContext } from "#mesh/service-call.ts";
-import type { RecordVotesRequest, RecordVotesResponse } from "#proto/generated/urna/v1/shard_service_pb.js";
+import { type CallContext, EncodedMessage } from "#mesh/service-call.ts";
+import type { RecordVotesRequest } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { nullifierBytes } from "#proto/limits.ts";
 import { formatLogOrigin } from "#proto/log-origin.ts";
+import { encodeRecordOutcomes, type RecordOutcomes } from "#proto/record-frame.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import type { ShardMetrics } from "./metrics.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
@@ -23,7 +24,7 @@ export async function* recordVotes(
   metrics: ShardMetrics,
   requests: AsyncIterable<RecordVotesRequest>,
   call: CallContext,
-): AsyncGenerator<RecordVotesResponse> {
+): AsyncGenerator<EncodedMessage> {
   const { writer, ended } = node.requireWriter();
   const answers = new AnswerQueue(metrics);
   const logOrigin = formatLogOrigin(writer.head);
@@ -51,7 +52,7 @@ async function readFrames(
   try {
     for await (const request of requests) {
       answers.owe();
-      const frame = new WaitingFrame(request, logOrigin, performance.now(), (response) => answers.push(response));
+      const frame = new WaitingFrame(request, logOrigin, performance.now(), (outcomes) => answers.push(outcomes));
       admit(writer, request.nullifiers, frame);
       if (!(await answers.room())) return;
     }
@@ -84,7 +85,7 @@ const answersMax = 256;
 
 /** Answers on their way to one router. Bounded: what is owed by the votes that may wait, what is paid by `room`. */
 class AnswerQueue {
-  readonly #answers: RecordVotesResponse[] = [];
+  readonly #answers: EncodedMessage[] = [];
   #roomy: PromiseWithResolvers<void> | undefined;
   #owed = 0;
   #closing = false;
@@ -101,10 +102,10 @@ class AnswerQueue {
     this.#owed += 1;
   }
 
-  push(answer: RecordVotesResponse): void {
+  push(answer: RecordOutcomes): void {
     this.#owed -= 1;
     this.#metrics.answered(answer.outcomes);
-    this.#answers.push(answer);
+    this.#answers.push(new EncodedMessage(encodeRecordOutcomes(answer)));
     this.#wake?.();
   }
 
@@ -138,7 +139,7 @@ class AnswerQueue {
     return this.#closed || this.#failure !== undefined;
   }
 
-  async *drain(): AsyncGenerator<RecordVotesResponse> {
+  async *drain(): AsyncGenerator<EncodedMessage> {
     while (!this.#closed) {
       yield* this.#answers.splice(0);
       this.#roomy?.resolve();

@@ -50,6 +50,10 @@ export function answerMarginMs(leftMs: number): number {
 export const deadlineDefaultMs = 10_000;
 export const deadlineMsMax = 60_000;
 
+/** What one auditor may report to be wrong: findings, and characters in each. */
+export const auditFindingsMax = 100;
+export const auditFindingLengthMax = 500;
+
 /** The longest that a reader waits between two messages of a live shard. */
 export const pulseMs = 1_000;
 

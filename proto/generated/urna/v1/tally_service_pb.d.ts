@@ -127,18 +127,28 @@ export declare type TallyCut = Message<"urna.v1.TallyCut"> & {
   state: ElectionState;
 
   /**
-   * For each shard the batch through which an auditor has recomputed every leaf, root and count; empty when none follows.
+   * For each shard the batch through which auditors have recomputed every leaf, root and count: what the furthest of those
+   * that report now has said, never beyond the vector. Empty when none follows; a shard that none has reached is absent.
    *
    * @generated from field: repeated urna.v1.ShardPosition verified_through = 8;
    */
   verifiedThrough: ShardPosition[];
 
   /**
-   * What that auditor found to be wrong; empty while all is clean.
+   * What auditors found to be wrong, and what the tally itself saw wrong with the checkpoints that shards sign; empty while
+   * all is clean. A sentence each, for people.
    *
    * @generated from field: repeated string audit_findings = 9;
    */
   auditFindings: string[];
+
+  /**
+   * Set once no auditor has reported for 60 seconds: when the last report came. What was verified and found then stays, and
+   * is to be shown as old.
+   *
+   * @generated from field: google.protobuf.Timestamp audit_silent_since = 10;
+   */
+  auditSilentSince?: Timestamp | undefined;
 };
 
 /**

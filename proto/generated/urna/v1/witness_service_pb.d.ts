@@ -46,20 +46,31 @@ export declare type GetHighestCheckpointResponse = Message<"urna.v1.GetHighestCh
 export declare const GetHighestCheckpointResponseSchema: GenMessage<GetHighestCheckpointResponse>;
 
 /**
+ * Replaces all that this auditor reported before, also where it says less.
+ *
  * @generated from message urna.v1.ReportVerifiedRequest
  */
 export declare type ReportVerifiedRequest = Message<"urna.v1.ReportVerifiedRequest"> & {
   /**
+   * Each shard once. It may be ahead of the tally, which shows it as far as it has read itself.
+   *
    * @generated from field: repeated urna.v1.ShardPosition verified = 1;
    */
   verified: ShardPosition[];
 
   /**
-   * What the audit found; empty while all is clean.
+   * What the audit found; empty while all is clean. At most 100, of at most 500 characters each.
    *
    * @generated from field: repeated string findings = 2;
    */
   findings: string[];
+
+  /**
+   * Tells auditors apart: at most 64 characters. One alone needs no name.
+   *
+   * @generated from field: string auditor = 3;
+   */
+  auditor: string;
 };
 
 /**
@@ -98,7 +109,9 @@ export declare const WitnessService: GenService<{
     output: typeof GetHighestCheckpointResponseSchema;
   },
   /**
-   * An auditor's word on how far it has checked every row, leaf, root and count. Shown with the tally, not believed.
+   * An auditor's word on how far it has checked every row, leaf, root and count. Shown with the tally, not believed. To be
+   * given anew every few seconds, changed or not: an auditor that says nothing for 60 seconds is shown as silent. The tally
+   * keeps it in memory alone.
    *
    * @generated from rpc urna.v1.WitnessService.ReportVerified
    */

@@ -3,6 +3,9 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { CallContext } from "#mesh/service-call.ts";
 import { RejectionError } from "#proto/rejections.ts";
 
+/** The identity of who asked, as the shards' logs keep it: there is one admin token. */
+export const adminIdentity = "admin";
+
 /** Hashes are compared, in constant time, so that neither the token nor its length leaks. */
 export class AdminToken {
   readonly #hash: Buffer;

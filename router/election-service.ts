@@ -14,7 +14,7 @@ import { ElectionSchema, ElectionState } from "#proto/generated/urna/v1/election
 import type { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 import type { ElectionRecord } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
-import type { AdminToken } from "./admin-token.ts";
+import { type AdminToken, adminIdentity } from "./admin-token.ts";
 import { backoffMs } from "./backoff.ts";
 import { answerWithinMs } from "./call-deadline.ts";
 import type { ElectionCache } from "./election-cache.ts";
@@ -31,8 +31,6 @@ export type ElectionServiceParts = {
   readonly gate: Gate;
 };
 
-/** The identity of who asked, as control batches keep it: there is one admin token. */
-const requestedBy = "admin";
 /** A shard that does not say where it stands within this time is left out of GetElection's answer. */
 const standLimitMs = 1_000;
 
@@ -64,7 +62,7 @@ async function createElection(
     definition,
     wrappedKey: makeWrappedKey(parts.routerKey, electionId),
     wantedState: ElectionState.CREATED,
-    requestedBy,
+    requestedBy: adminIdentity,
   };
   const record = await parts.links
     .homeOf(electionId)
@@ -87,7 +85,7 @@ async function changeState(
   const record = await parts.links
     .homeOf(electionId)
     .ask(leftMs(endsAtMs), (shard, deadlineMs) =>
-      shard.putElection({ electionId, wantedState, requestedBy }, { deadlineMs }).then((r) => r.record),
+      shard.putElection({ electionId, wantedState, requestedBy: adminIdentity }, { deadlineMs }).then((r) => r.record),
     );
   return await finishEverywhere(parts, electionId, record, wantedState, endsAtMs);
 }

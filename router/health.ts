@@ -1,17 +1,19 @@
 /**
- * What the health service says. Votes and elections are served while one shard's writer is reached: a router that can do part
- * of the work is better than none. Only a router that has just started waits for all of them, for a moment. TallyService is
+ * What the health service says. Votes, elections and ledgers are served while one shard's writer is reached: a router that
+ * can do part of the work is better than none. Only a router that has just started waits for all of them, for a moment. TallyService is
  * served while the tally says so.
  */
 import type { Directory } from "#mesh/directory.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
 import { HealthProbe } from "#mesh/health-probe.ts";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
+import { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
 import { MeshService } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import type { ShardLinks } from "./shard-links.ts";
 
+const served = ["", VoteService.typeName, ElectionService.typeName, LedgerService.typeName];
 const probeLimitMs = 500;
 const waitForAllMs = 5_000;
 
@@ -39,7 +41,7 @@ export class RouterHealth {
     this.#hadAll ||= links.every(({ connected }) => connected);
     const hasWaited = performance.now() - this.#startedAtMs >= waitForAllMs;
     const serves = (this.#hadAll || hasWaited) && links.some(({ connected }) => connected);
-    for (const service of ["", VoteService.typeName, ElectionService.typeName]) this.#tell(service, serves);
+    for (const service of served) this.#tell(service, serves);
   }
 
   /** To be called now and then. */

@@ -18,6 +18,7 @@
  *   batch-answer.ts      the outcomes of a batch, and its response; outcome-messages.ts, those of other calls
  *   shard-nodes.ts       which of the shard's nodes is its writer; backoff.ts between tries
  *   election-service.ts  creating, opening, closing elections; admin-token.ts says who may
+ *   ledger-service.ts    checkpoints, proofs and signed results, passed on from the shards
  *   tally-relay.ts       counts, passed on from the tally; shared-watch.ts serves all who watch the same
  *   mesh-service.ts      how all shard nodes stand
  *   web-files.ts         the web page

@@ -7,6 +7,7 @@ import type { HostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
 import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
+import { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
 import { MeshService } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
@@ -29,6 +30,7 @@ import { ElectionCache } from "./election-cache.ts";
 import { electionService, readHome } from "./election-service.ts";
 import { Gate } from "./gate.ts";
 import { RouterHealth } from "./health.ts";
+import { ledgerService } from "./ledger-service.ts";
 import { meshService } from "./mesh-service.ts";
 import { RouterMetrics } from "./metrics.ts";
 import type { LinkLimits } from "./shard-link.ts";
@@ -85,12 +87,11 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
   casting.connect(links);
   const relay = new TallyRelay(directory);
   const voteParts = { casting, metrics, cache, links, gate, streamVotesMax: streamVotesMaxOf(config) };
+  const adminToken = new AdminToken(config.adminToken);
   const bindings = [
     bind(VoteService, voteService(voteParts), encodedVoteService(voteParts)),
-    bind(
-      ElectionService,
-      electionService({ links, cache, routerKey, gate, adminToken: new AdminToken(config.adminToken) }),
-    ),
+    bind(ElectionService, electionService({ links, cache, routerKey, gate, adminToken })),
+    bind(LedgerService, ledgerService({ links, gate, adminToken })),
     bind(TallyService, relay.service),
     bind(MeshService, meshService(links, directory)),
   ];

@@ -31,11 +31,20 @@ export type FrameScript = (
 /** Elections at their homes, which all shards of one test share. */
 export type Homes = Map<string, ElectionRecord>;
 
+/** The calls about the shard's ledger, as far as a test scripts them. */
+export type LedgerScript = {
+  -readonly [Call in LedgerCall]?: ShardCalls[Call];
+};
+
+type LedgerCall = "getShardCheckpoint" | "proveInclusion" | "proveConsistency" | "getShardResult" | "acceptShardLoss";
+
 export class ScriptedShard {
   readonly shardId: number;
   readonly homes: Homes;
   readonly frames: RecordVotesRequest[] = [];
   script: FrameScript = recordAll;
+  /** What a test does not script is answered INTERNAL. */
+  ledger: LedgerScript = {};
   role = ShardRole.WRITER;
   writerEpoch = 1n;
   batch = 0n;
@@ -88,6 +97,11 @@ export class ScriptedShard {
       },
       reconcileElection: async ({ electionId }) => ({ election: this.#stand(electionId) }),
       getShardElection: async ({ electionId }) => ({ election: this.#stand(electionId) }),
+      getShardCheckpoint: async (request, call) => (this.ledger.getShardCheckpoint ?? unscripted)(request, call),
+      proveInclusion: async (request, call) => (this.ledger.proveInclusion ?? unscripted)(request, call),
+      proveConsistency: async (request, call) => (this.ledger.proveConsistency ?? unscripted)(request, call),
+      getShardResult: async (request, call) => (this.ledger.getShardResult ?? unscripted)(request, call),
+      acceptShardLoss: async (request, call) => (this.ledger.acceptShardLoss ?? unscripted)(request, call),
       getShardStatus: async () => ({
         status: {
           shardId: this.shardId,
@@ -204,6 +218,10 @@ export function inTurn(...scripts: readonly FrameScript[]): FrameScript {
     turn += 1;
     return script(frame, shard);
   };
+}
+
+async function unscripted(): Promise<never> {
+  throw new Error("not scripted");
 }
 
 // biome-ignore lint/correctness/useYield: it refuses before its first message.

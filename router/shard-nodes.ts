@@ -103,6 +103,27 @@ export class ShardNodes {
     throw new RejectionError("SHARD_UNAVAILABLE", `shard ${this.shardId} has no writer that is ready`);
   }
 
+  /**
+   * A call to one node after the other, whichever role it has, until one does it: for what a shard without a writer is asked.
+   * Throws what a node refused with, else SHARD_UNAVAILABLE.
+   */
+  async askInTurn<T>(limitMs: number, call: (client: ShardClient, deadlineMs: number) => Promise<T>): Promise<T> {
+    const endsAt = performance.now() + limitMs;
+    let refusal: RejectionError | undefined;
+    for (const [asked, node] of this.#nodes.entries()) {
+      // A frozen node must leave time to those after it.
+      const share = (endsAt - performance.now()) / (this.#nodes.length - asked);
+      if (share < tryMsMin) break;
+      try {
+        return await call(this.#client(node), share);
+      } catch (cause) {
+        // What does not go away says more than that a node is away.
+        if (cause instanceof RejectionError && (refusal === undefined || goesAway(refusal))) refusal = cause;
+      }
+    }
+    throw refusal ?? new RejectionError("SHARD_UNAVAILABLE", `no node of shard ${this.shardId} can be reached`);
+  }
+
   close(): void {
     this.setNodes([]);
   }

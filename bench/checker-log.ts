@@ -1,10 +1,12 @@
 /** One shard against itself: rows, batch log, count deltas and head tell one story (A5, A6, I10). */
 import type { Findings } from "#bench/checker-findings.ts";
+import { checkLedger } from "#bench/checker-ledger.ts";
 import type { ShardState, StoredBatch, StoredVote } from "#bench/checker-shard.ts";
 
 export function checkLog(findings: Findings, shard: ShardState): void {
   checkBatches(findings, shard);
   checkLeaves(findings, shard);
+  checkLedger(findings, shard);
   checkDeltas(findings, shard);
   checkElections(findings, shard);
 }
@@ -34,7 +36,7 @@ function checkBatches(
   findings.demand("A6", epoch <= writerEpoch, () => `${logOrigin}: a batch of epoch ${epoch}, head at ${writerEpoch}`);
 }
 
-/** Leaves are dense from 0, in batch order, and in nullifier order within a batch. */
+/** Leaves are dense from 0, in batch order; within a batch election by election, in nullifier order. */
 function checkLeaves(findings: Findings, { logOrigin, votes, treeSize, batches }: ShardState): void {
   findings.demand("A6", votes.length === treeSize, () => `${logOrigin}: ${votes.length} rows, tree size ${treeSize}`);
   const byLeaf = votes.toSorted((a, b) => a.leafIndex - b.leafIndex);
@@ -46,7 +48,7 @@ function checkLeaves(findings: Findings, { logOrigin, votes, treeSize, batches }
     const inOrder =
       previous === undefined ||
       previous.batch < vote.batch ||
-      (previous.batch === vote.batch && previous.nullifier < vote.nullifier);
+      (previous.batch === vote.batch && placeInBatch(previous) < placeInBatch(vote));
     findings.demand("A6", inOrder, () => `${where()}: out of order within batches ${previous?.batch}, ${vote.batch}`);
     rowsOfBatch.set(vote.batch, (rowsOfBatch.get(vote.batch) ?? 0) + 1);
     previous = vote;
@@ -62,6 +64,10 @@ function checkLeaves(findings: Findings, { logOrigin, votes, treeSize, batches }
   }
   for (const number of rowsOfBatch.keys())
     findings.add("A6", `${logOrigin}: rows of batch ${number}, which is not there`);
+}
+
+function placeInBatch({ election, nullifier }: StoredVote): string {
+  return `${String(election).padStart(10, "0")} ${nullifier}`;
 }
 
 /** Count deltas of each batch equal what its rows count (I5). */

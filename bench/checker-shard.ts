@@ -21,6 +21,8 @@ export type StoredBatch = {
   readonly stampMs: number;
   readonly votes: number;
   readonly treeSize: number;
+  /** As hex. */
+  readonly root: string;
   readonly elections: readonly number[];
   readonly regions: readonly number[];
   readonly cells: readonly number[];
@@ -36,6 +38,7 @@ export type StoredVote = {
   readonly election: number;
   readonly region: number;
   readonly ballot: string;
+  readonly nonce: string;
 };
 
 export type ShardState = {
@@ -110,6 +113,7 @@ function readBatches(client: pg.Client): Promise<StoredBatch[]> {
     client,
     `SELECT number::float8 AS number, batch_id::text AS "batchId", writer_epoch::float8 AS "writerEpoch",
             extract(epoch FROM stamp)::float8 * 1000 AS "stampMs", votes, tree_size::float8 AS "treeSize",
+            encode(root, 'hex') AS root,
             count_election AS elections, count_region AS regions, count_cell AS cells, count_n AS n
      FROM urna.batches ORDER BY batches.number`,
   );
@@ -120,7 +124,7 @@ function readVotes(client: pg.Client): Promise<StoredVote[]> {
     client,
     `SELECT replace(nullifier::text, '-', '') AS nullifier, replace(key_hash::text, '-', '') AS "keyHash",
             leaf_index::float8 AS "leafIndex", batch_number::float8 AS batch, election_number AS election, region,
-            encode(ballot, 'hex') AS ballot
+            encode(ballot, 'hex') AS ballot, replace(nonce::text, '-', '') AS nonce
      FROM urna.votes`,
   );
 }

@@ -14,6 +14,9 @@ import { VoteLedger } from "#bench/vote-ledger.ts";
 import { ballotCounts, electionShape } from "#proto/election-shape.ts";
 import { ContestKind, ElectionDefinitionSchema, KeyKind } from "#proto/generated/urna/v1/election_pb.js";
 import { RegionTallySchema, TallyCutSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { ballotCommitment, encodeLeafEntry } from "#proto/ledger/leaf-entry.ts";
+import { emptyRoot, leafHash } from "#proto/ledger/merkle-hash.ts";
+import { TreeFrontier } from "#proto/ledger/tree-frontier.ts";
 import { formatReceiptId } from "#proto/receipt-id.ts";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -116,10 +119,30 @@ function emptyShard(shardId: number, first: number, last: number): Shard {
   };
 }
 
-function batch(number: number, votes: number, treeSize: number): StoredBatch {
+/** Of the leaves that were committed, whatever a fault makes of the rows afterwards. */
+const trees = new WeakMap<Shard, TreeFrontier>();
+
+function treeOf(shard: Shard): TreeFrontier {
+  const tree = trees.get(shard) ?? TreeFrontier.empty();
+  trees.set(shard, tree);
+  return tree;
+}
+
+/** The services' own leaf: the checker's must agree with it. */
+function leafOf({ definitionHash }: StoredElection, vote: StoredVote): Buffer {
+  const bytes = (hex: string) => Buffer.from(hex, "hex");
+  const commitment = ballotCommitment(bytes(vote.nonce), bytes(vote.ballot), vote.region);
+  const [nullifier, keyHash] = [bytes(vote.nullifier), bytes(vote.keyHash)];
+  return leafHash(
+    encodeLeafEntry({ electionId, definitionHash: bytes(definitionHash), nullifier, keyHash, commitment }),
+  );
+}
+
+function batch(number: number, votes: number, treeSize: number, root = emptyRoot): StoredBatch {
   const batchId = randomBytes(16).toString("hex");
   const arrays = { elections: [], regions: [], cells: [], n: [] };
-  return { number, batchId, writerEpoch: 1, stampMs: number * 1_000, votes, treeSize, ...arrays };
+  const stampMs = number * 1_000;
+  return { number, batchId, writerEpoch: 1, stampMs, votes, treeSize, root: root.toString("hex"), ...arrays };
 }
 
 function ownerOf(shards: readonly Shard[], { voterId }: SentVote): Shard | undefined {
@@ -137,7 +160,10 @@ function commit(shard: Shard, ledger: VoteLedger, votes: readonly SentVote[]): v
     const choice = election.reading.stored(vote);
     if (choice === undefined) throw new Error("a vote of the test does not fit its election");
     const leafIndex = shard.treeSize + i;
-    shard.votes.push({ ...choice, nullifier, leafIndex, batch: number, election: 1 });
+    const nonce = randomBytes(16).toString("hex");
+    const row = { ...choice, nullifier, leafIndex, batch: number, election: 1, nonce };
+    shard.votes.push(row);
+    treeOf(shard).append(leafOf(election, row));
     // The services' own counting: the checker's must agree with it.
     for (const [cell, n] of ballotCounts(shape, choice.region, Buffer.from(choice.ballot, "hex"))) {
       sums.set(`${choice.region} ${cell}`, (sums.get(`${choice.region} ${cell}`) ?? 0) + n);
@@ -149,7 +175,7 @@ function commit(shard: Shard, ledger: VoteLedger, votes: readonly SentVote[]): v
   shard.batchNumber = number;
   const keys = [...sums.keys()].map((key) => key.split(" ").map(Number));
   shard.batches.push({
-    ...batch(number, votes.length, shard.treeSize),
+    ...batch(number, votes.length, shard.treeSize, treeOf(shard).root),
     elections: keys.map(() => 1),
     regions: keys.map(([region]) => region ?? 0),
     cells: keys.map(([, cell]) => cell ?? 0),
@@ -265,6 +291,8 @@ const faults: [title: string, assertion: string, fault: (world: World) => void][
     ({ shards }) => Object.assign(shards[0].batches[2] ?? {}, { batchId: shards[0].batches[1]?.batchId }),
   ],
   ["a batch of a deposed writer", "A6", ({ shards }) => Object.assign(shards[0].batches[1] ?? {}, { writerEpoch: 9 })],
+  ["a nonce that was changed", "A6", ({ shards }) => Object.assign(firstVote(shards[0]), { nonce: "f".repeat(32) })],
+  ["a root that was changed", "A6", ({ shards }) => Object.assign(shards[0].batches[2] ?? {}, { root: "00" })],
   ["a stamp that goes back", "A6", ({ shards }) => Object.assign(shards[0].batches[2] ?? {}, { stampMs: 1 })],
   ["a slot with two owners", "A7", ({ shards }) => Object.assign(shards[0], { slots: [[0, 8_192]] })],
   ["a slot without owner", "A7", ({ shards }) => Object.assign(shards[0], { slots: [[0, 8_190]] })],

@@ -69,6 +69,11 @@ export class ShardRig implements AsyncDisposable {
     return this.#parts.standbyProxy;
   }
 
+  /** The file of the key that the shard signs with. */
+  get shardKeyFile(): string {
+    return this.#parts.folder.paths.shardKeyFile(0);
+  }
+
   node(letter: string): RigNode {
     const node = this.#parts.nodes.get(letter);
     if (node === undefined) throw new Error(`there is no node ${letter}`);

@@ -56,7 +56,8 @@ async function fill(client: pg.Client, { number, voters }: ElectionEntry): Promi
     [`urna.votes_${number}`],
   );
   const pages = Number(rows[0]?.pages ?? 0);
-  for (let page = 0; page < pages; page += pagesAtATime) {
+  // A filter that has given up in the middle is never filled.
+  for (let page = 0; page < pages && voters.filling; page += pagesAtATime) {
     const part = await client.query<{ nullifiers: Buffer | null }>(
       `SELECT string_agg(uuid_send(nullifier), '') AS nullifiers FROM urna.votes_${number}
        WHERE ctid >= $1::text::tid AND ctid < $2::text::tid`,

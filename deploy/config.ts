@@ -26,3 +26,6 @@ export const startedByNpm = env["npm_lifecycle_event"] !== undefined;
 
 /** The whole environment, for tools that a developer would run by hand. */
 export const developerEnvironment: Readonly<Record<string, string | undefined>> = env;
+
+/** Tools that tests may not do without, as URNA_REQUIRE lists them: what is skipped on other machines fails here. */
+export const requiredTools: readonly string[] = (env["URNA_REQUIRE"] ?? "").split(",").map((name) => name.trim());

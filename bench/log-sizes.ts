@@ -12,13 +12,19 @@ const pauseMs = 200;
  * router does.
  */
 export async function readLogSizes(routers: readonly string[], limitMs = 10_000): Promise<Map<number, number>> {
+  const writers = await readWriters(routers, limitMs);
+  return new Map([...writers].map(([shardId, { votes }]) => [shardId, Number(votes)]));
+}
+
+/** The same, and all else that the routers say of each writer. */
+export async function readWriters(routers: readonly string[], limitMs = 10_000): Promise<Map<number, ShardNodeStatus>> {
   const endMs = performance.now() + limitMs;
   for (let turn = 0; ; turn++) {
     const nodes = await readNodes(routers[turn % routers.length] ?? "");
     const shards = new Set(nodes.map(({ shardId }) => shardId));
     const writers = nodes.filter(({ role, notReadyBecause }) => role === ShardRole.WRITER && notReadyBecause === "");
-    const sizes = new Map(writers.map(({ shardId, votes }) => [shardId, Number(votes)]));
-    if ((shards.size > 0 && sizes.size === shards.size) || performance.now() > endMs) return sizes;
+    const byShard = new Map(writers.map((writer) => [writer.shardId, writer]));
+    if ((shards.size > 0 && byShard.size === shards.size) || performance.now() > endMs) return byShard;
     await delay(pauseMs);
   }
 }

@@ -6,6 +6,7 @@ const env = {
   URNA_GRPC_LISTEN: "127.0.0.1:50052",
   URNA_CONNECT_LISTEN: "127.0.0.1:8081",
   URNA_METRICS_LISTEN: "127.0.0.1:0",
+  URNA_STATE_FOLDER: "state/tally",
 };
 
 test("a whole environment is read, with defaults for what may be left out", () => {
@@ -17,6 +18,7 @@ test("a whole environment is read, with defaults for what may be left out", () =
     connectListen: "127.0.0.1:8081",
     metricsListen: "127.0.0.1:0",
     allowedOrigins: [],
+    stateFolder: "state/tally",
   });
 });
 

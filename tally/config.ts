@@ -14,6 +14,8 @@ export type TallyConfig = {
   readonly metricsListen: string;
   /** Origins of web pages that may call besides the tally's own. */
   readonly allowedOrigins: readonly string[];
+  /** Where the tally keeps what must outlive it: the highest checkpoint of each shard. Made where it is not there. */
+  readonly stateFolder: string;
 };
 
 /** Throws ConfigError naming the variable. */
@@ -27,6 +29,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     connectListen: formatHostPort(reader.hostPort("URNA_CONNECT_LISTEN")),
     metricsListen: formatHostPort(reader.hostPort("URNA_METRICS_LISTEN")),
     allowedOrigins: reader.list("URNA_ALLOWED_ORIGINS"),
+    stateFolder: reader.text("URNA_STATE_FOLDER"),
   };
 }
 
@@ -51,6 +54,10 @@ export const followerTimes = {
   silenceMs: 3_000,
   behindMsMax: 3_000,
 };
+
+export const witnessTimes = { proofDeadlineMs: 5_000, unprovedMsMax: 30_000, shorterMsMax: 3_000, fileEveryMs: 1_000 };
+
+export const auditLimits = { silenceMs: 60_000, auditorsMax: 8 };
 
 export const definitionDeadlineMs = 5_000;
 

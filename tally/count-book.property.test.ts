@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { ballotCounts, type ElectionShape, encodeBallot } from "#proto/election-shape.ts";
 import { ContestSchema, RegionSchema } from "#proto/generated/urna/v1/election_pb.js";
 import type { RegionTally } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { noAudit } from "./audit-board.ts";
 import { CountBook } from "./count-book.ts";
 import { Frame } from "./frame.ts";
 import type { Delta } from "./sample-election.ts";
@@ -83,7 +84,7 @@ function foldAll(
 }
 
 const frameOf = (book: CountBook) =>
-  new Frame({ incarnation: 1n, number: 1n, asOfMs: 0, book: book.snapshot(), missing: [] });
+  new Frame({ incarnation: 1n, number: 1n, asOfMs: 0, book: book.snapshot(), missing: [], audit: noAudit });
 
 /** A region's numbers by what they count. */
 function numbersOf(tally: RegionTally | undefined): Map<string, bigint> {

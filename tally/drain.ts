@@ -7,10 +7,12 @@ import type { FrameMaker } from "./frame-maker.ts";
 import type { TallyHealth } from "./health.ts";
 import type { ShardRoster } from "./shard-roster.ts";
 import type { Watchers } from "./watchers.ts";
+import type { Witness } from "./witness.ts";
 
 export type DrainedParts = {
   readonly directory: Directory;
   readonly roster: ShardRoster;
+  readonly witness: Witness;
   readonly frames: FrameMaker;
   readonly watchers: Watchers;
   readonly health: TallyHealth;
@@ -30,6 +32,7 @@ export async function drainTally(parts: DrainedParts): Promise<void> {
   parts.watchers.close();
   await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);
   await parts.roster.stop();
+  await parts.witness.close();
   parts.directory.close();
   await parts.metrics.close();
 }

@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
+import { noAudit } from "./audit-board.ts";
 import { CountBook } from "./count-book.ts";
 import { Frame } from "./frame.ts";
 import { FrameHolders } from "./frame-holders.ts";
 import { HandClock } from "./sample-election.ts";
 
 const book = new CountBook().snapshot();
-const frame = new Frame({ incarnation: 1n, number: 1n, asOfMs: 0, book, missing: [] });
+const frame = new Frame({ incarnation: 1n, number: 1n, asOfMs: 0, book, missing: [], audit: noAudit });
 const overloaded = expect.objectContaining({ reason: "OVERLOADED" });
 
 test("one call too many is refused as OVERLOADED, and a place that is left is free again (I9)", () => {

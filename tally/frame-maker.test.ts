@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
+import { type AuditView, noAudit } from "./audit-board.ts";
 import { CountBook } from "./count-book.ts";
 import type { Frame } from "./frame.ts";
 import { FrameMaker } from "./frame-maker.ts";
@@ -9,6 +10,7 @@ const frameAgeMsMax = 5_000;
 let clock: HandClock;
 let book: CountBook;
 let readings: Map<number, ShardReading>;
+let audit: AuditView;
 let frames: FrameMaker;
 
 beforeEach(() => {
@@ -16,7 +18,9 @@ beforeEach(() => {
   book = new CountBook([0, 1]);
   book.define(sampleShape());
   readings = new Map([0, 1].map((shardId) => [shardId, new ShardReading(clock, 3_000)]));
-  frames = new FrameMaker({ incarnation: 9n, book, readings, clock, frameAgeMsMax });
+  audit = noAudit;
+  const audits = { view: () => audit };
+  frames = new FrameMaker({ incarnation: 9n, book, readings, audits, clock, frameAgeMsMax });
 });
 
 function fold(shardId: number, from: number): void {
@@ -63,6 +67,14 @@ test("a frame is made when a shard falls silent and when it is back", () => {
   fold(1, 2);
   frames.tick();
   expect(missingShards(frames.current)).toEqual([]);
+});
+
+test("a frame is made when auditors said something new, and no more often than a tick comes", () => {
+  expect(frames.tick()).toBe(false);
+  for (const batch of [1n, 2n, 3n]) audit = { ...noAudit, verified: new Map([[0, batch]]) };
+  expect(frames.tick()).toBe(true);
+  expect(frames.current.content.audit.verified.get(0)).toBe(3n);
+  expect(frames.tick()).toBe(false);
 });
 
 test("a frame that has grown old is replaced though nothing changed, so that as_of moves", () => {

@@ -1,8 +1,9 @@
 /**
  * Makes frames of the book: at most one a tick, and the ticks are ten a second. A tick makes a frame when a batch was
- * folded, when the missing shards are others than before, or when the current frame has grown old, so that readers see
- * that the tally lives.
+ * folded, when the missing shards are others than before, when auditors said something new, or when the current frame has
+ * grown old, so that readers see that the tally lives.
  */
+import type { AuditView } from "./audit-board.ts";
 import type { CountBook } from "./count-book.ts";
 import type { MissingSince } from "./frame.ts";
 import { Frame } from "./frame.ts";
@@ -12,6 +13,8 @@ export type FrameMakerParts = {
   readonly incarnation: bigint;
   readonly book: CountBook;
   readonly readings: ReadonlyMap<number, ShardReading>;
+  /** The same object until something changes. */
+  readonly audits: { view(): AuditView };
   readonly clock: Clock;
   /** The age at which a frame is replaced though nothing changed. */
   readonly frameAgeMsMax: number;
@@ -81,15 +84,17 @@ export class FrameMaker {
   }
 
   #isDue(missing: readonly MissingSince[]): boolean {
-    const { book, clock, frameAgeMsMax } = this.#parts;
+    const { book, audits, clock, frameAgeMsMax } = this.#parts;
     const { content } = this.#current;
     if (book.snapshot() !== content.book || !sameMissing(missing, content.missing)) return true;
+    if (audits.view() !== content.audit) return true;
     return clock.monotonicMs() - this.#madeAtMs >= frameAgeMsMax;
   }
 
   #make(number: bigint, missing: readonly MissingSince[]): Frame {
-    const { incarnation, book, clock } = this.#parts;
-    return new Frame({ incarnation, number, asOfMs: clock.wallMs(), book: book.snapshot(), missing });
+    const { incarnation, book, audits, clock } = this.#parts;
+    const content = { book: book.snapshot(), missing, audit: audits.view() };
+    return new Frame({ incarnation, number, asOfMs: clock.wallMs(), ...content });
   }
 
   #missing(): MissingSince[] {

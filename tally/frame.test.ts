@@ -4,6 +4,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { ResultsVisibility } from "#proto/generated/urna/v1/election_pb.js";
 import type { RegionTally } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { GetTallyResponseSchema, WatchTallyResponseSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
+import type { AuditView } from "./audit-board.ts";
+import { noAudit } from "./audit-board.ts";
 import { CountBook } from "./count-book.ts";
 import { Frame } from "./frame.ts";
 import { ballotFor, CLOSED, cell, countsMessage, leaf, OPEN, sampleShape } from "./sample-election.ts";
@@ -26,9 +28,9 @@ function vote(results: ResultsVisibility = ResultsVisibility.LIVE): void {
   book.fold(1, countsMessage({ from: 1, through: 3, state: OPEN, deltas: onShard1 }));
 }
 
-function frameNow(): Frame {
+function frameNow(audit: AuditView = noAudit): Frame {
   const missing = [{ shardId: 1, sinceMs: 1_234 }];
-  return new Frame({ incarnation: 42n, number: 7n, asOfMs: 5_678, book: book.snapshot(), missing });
+  return new Frame({ incarnation: 42n, number: 7n, asOfMs: 5_678, book: book.snapshot(), missing, audit });
 }
 
 /** Ballots, then by contest the options' counts and the undervotes. */
@@ -52,6 +54,41 @@ test("a cut names its frame, its time, the batch that each shard reaches, and wh
   ]);
   expect(cut.missing.map(({ shardId, since }) => [shardId, since && timestampMs(since)])).toEqual([[1, 1_234]]);
   expect(cut).toMatchObject({ final: false, sealed: false, state: OPEN });
+});
+
+describe("what was audited", () => {
+  const auditOf = (change: Partial<AuditView>): AuditView => ({ ...noAudit, ...change });
+  const verifiedIn = (frame: Frame) =>
+    frame.cut("mayor").verifiedThrough.map(({ shardId, batch }) => [shardId, Number(batch)]);
+
+  test("is absent where no auditor follows", () => {
+    vote();
+    const cut = frameNow().cut("mayor");
+    expect(cut).toMatchObject({ verifiedThrough: [], auditFindings: [] });
+    expect(cut.auditSilentSince).toBeUndefined();
+  });
+
+  test("never reaches beyond the counts that are shown, and names no shard that was not read (I7)", () => {
+    vote();
+    const verified = new Map([
+      [0, 5n],
+      [1, 900n],
+      [2, 4n],
+    ]);
+    expect(verifiedIn(frameNow(auditOf({ verified })))).toEqual([
+      [0, 5],
+      [1, 3],
+    ]);
+  });
+
+  test("is marked with the time of the last report once no auditor is heard, and findings stay", () => {
+    vote();
+    const audit = auditOf({ verified: new Map([[0, 5n]]), findings: ["shard 0: leaf 3"], silentSinceMs: 4_321 });
+    const cut = frameNow(audit).cut("mayor");
+    expect(cut.auditFindings).toEqual(["shard 0: leaf 3"]);
+    expect(cut.auditSilentSince && timestampMs(cut.auditSilentSince)).toBe(4_321);
+    expect(verifiedIn(frameNow(audit))).toEqual([[0, 5]]);
+  });
 });
 
 test("a region's counts are the sums of its leaves over all shards, and its children add up to it", () => {

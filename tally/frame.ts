@@ -12,6 +12,7 @@ import {
   TallyCutSchema,
 } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
+import type { AuditView } from "./audit-board.ts";
 import type { BookSnapshot } from "./count-book.ts";
 import type { ElectionSnapshot } from "./election-counts.ts";
 import { regionTally } from "./region-tally.ts";
@@ -28,6 +29,7 @@ export type FrameContent = {
   readonly book: BookSnapshot;
   /** In the order of the shards. */
   readonly missing: readonly MissingSince[];
+  readonly audit: AuditView;
 };
 
 export class Frame {
@@ -61,7 +63,7 @@ export class Frame {
 
   /** Throws UNKNOWN_ELECTION. */
   cut(electionId: string): TallyCut {
-    const { incarnation, number, asOfMs, missing } = this.content;
+    const { incarnation, number, asOfMs, missing, audit } = this.content;
     const { final, sealed, state } = this.election(electionId);
     return create(TallyCutSchema, {
       frame: { incarnation, number },
@@ -71,6 +73,20 @@ export class Frame {
       final,
       sealed,
       state,
+      verifiedThrough: this.#verified,
+      auditFindings: [...audit.findings],
+      ...(audit.silentSinceMs === undefined ? {} : { auditSilentSince: timestampFromMs(audit.silentSinceMs) }),
+    });
+  }
+
+  /** An auditor may be ahead of the tally. What is shown as verified is of what is shown as counted (I7). */
+  get #verified(): ShardPosition[] {
+    const { audit, book } = this.content;
+    return [...audit.verified].flatMap(([shardId, reached]) => {
+      const read = book.vector.get(shardId);
+      if (read === undefined) return [];
+      const isAhead = reached > read;
+      return [create(ShardPositionSchema, { shardId, batch: isAhead ? read : reached })];
     });
   }
 

@@ -1,9 +1,10 @@
 /**
- * What the health service says. The process serves until it drains; TallyService serves unless a shard holds less than
- * was folded, for then the tally shows more than the shards can prove.
+ * What the health service says. The process serves until it drains, and WitnessService with it; TallyService serves unless
+ * a shard holds less than was folded, for then the tally shows more than the shards can prove.
  */
 import type { GrpcServer } from "#mesh/grpc-server.ts";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
 import type { ShardReading } from "./shard-reading.ts";
 
 export class TallyHealth {
@@ -15,6 +16,7 @@ export class TallyHealth {
     this.#grpc = grpc;
     this.#readings = readings;
     grpc.setServing("", true);
+    grpc.setServing(WitnessService.typeName, true);
     this.update();
   }
 
@@ -29,6 +31,7 @@ export class TallyHealth {
   /** No more updates may follow. */
   end(): void {
     this.#grpc.setServing("", false);
+    this.#grpc.setServing(WitnessService.typeName, false);
     this.#grpc.setServing(TallyService.typeName, false);
   }
 }

@@ -7,16 +7,21 @@
  *   shard-peers.ts           finds a shard's writer among its nodes
  *   shard-follower.ts        folds one shard's count stream, exactly once and in order
  *   shard-stream.ts          reads a stream message by message, within time limits
+ *   witness.ts               the highest checkpoint of each shard, kept for ever
+ *   shard-witness.ts         judges what a shard signs (signed-checkpoint.ts) and says what is wrong (witness-findings.ts)
+ *   witness-file.ts          the file that outlives the process; witness-record.ts is an entry of it
  *   election-definitions.ts  fetches the definition of an election that is new
  *   shard-reading.ts         how far a shard is read, and since when it is missing
  *   count-book.ts            the counts of all elections at the vector that was folded
  *   election-counts.ts       one election's counts by shard, leaf region and cell
  *   paged-counts.ts          a row of counts that can be frozen cheaply
  *   region-tree.ts           an election's regions: children, leaves, contests
+ *   audit-board.ts           what auditors reported, and whether it is fresh
  *   frame-maker.ts           makes frames, at most ten a second
  *   frame.ts                 everything at one cut, encoded once
  *   region-tally.ts          the counts of one region as callers read them
  *   tally-service.ts         answers GetTally, GetTallyTable, WatchTally, Recount
+ *   witness-service.ts       answers GetHighestCheckpoint, ReportVerified
  *   watchers.ts              serves all who watch on one beat, latest wins
  *   frame-holders.ts         bounds the calls that keep a frame
  *   recount.ts               counts the rows and compares; shard-rows.ts asks the shards, row-comparison.ts compares

@@ -2,15 +2,19 @@
 import type { Registry } from "prom-client";
 import { Counter, Gauge } from "prom-client";
 import { createMetrics } from "#mesh/metrics.ts";
+import type { AuditBoard } from "./audit-board.ts";
 import type { CountBook } from "./count-book.ts";
 import type { Clock } from "./shard-reading.ts";
 import type { ShardRoster } from "./shard-roster.ts";
 import type { Watchers } from "./watchers.ts";
+import type { Witness } from "./witness.ts";
 
 export type MeasuredParts = {
   readonly book: CountBook;
   readonly roster: ShardRoster;
   readonly watchers: Watchers;
+  readonly witness: Witness;
+  readonly audits: AuditBoard;
   readonly clock: Clock;
 };
 
@@ -26,6 +30,7 @@ export class TallyMetrics {
     });
     this.#gauge("urna_tally_watchers", "Callers that watch", (gauge) => gauge.set(parts.watchers.count));
     this.#shardGauges(parts);
+    this.#witnessMetrics(parts);
   }
 
   frameMade(): void {
@@ -49,6 +54,39 @@ export class TallyMetrics {
       roster,
       (shardId) => (roster.readings.get(shardId)?.hasLostBatches === true ? 1 : 0),
     );
+  }
+
+  #witnessMetrics({ witness, audits, roster }: MeasuredParts): void {
+    this.#perShard(
+      "urna_tally_witnessed_leaves",
+      "Leaves of the highest checkpoint that the shard signed",
+      roster,
+      (shardId) => witness.shards.get(shardId)?.record?.highest.size,
+    );
+    this.#perShard(
+      "urna_tally_verified_batch",
+      "Batch through which an auditor says to have verified",
+      roster,
+      (shardId) => {
+        const batch = audits.view().verified.get(shardId);
+        return batch === undefined ? undefined : Number(batch);
+      },
+    );
+    this.#gauge("urna_tally_audit_findings", "What auditors and the tally found to be wrong", (gauge) =>
+      gauge.set(audits.view().findings.length),
+    );
+    new Counter({
+      name: "urna_tally_refused_checkpoints_total",
+      help: "Checkpoints of a shard that were not believed, by reason",
+      labelNames: ["shard", "reason"],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [shard, { refused }] of witness.shards) {
+          for (const [reason, count] of refused) this.inc({ shard, reason }, count);
+        }
+      },
+    });
   }
 
   #perShard(name: string, help: string, roster: ShardRoster, read: (shardId: number) => number | undefined): void {

@@ -4,6 +4,7 @@ import { ResultsVisibility } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionCountsSchema } from "#proto/generated/urna/v1/shard_service_pb.js";
 import type { RecountProgress, RecountResult } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
+import { noAudit } from "./audit-board.ts";
 import { CountBook } from "./count-book.ts";
 import { Frame } from "./frame.ts";
 import { FrameHolder } from "./frame-holders.ts";
@@ -42,7 +43,8 @@ const countRows: RowCounter = async ({ shardId, electionId, throughBatch, onProg
   return create(ElectionCountsSchema, columns(electionId, deltas));
 };
 
-const frame = () => new Frame({ incarnation: 1n, number: 1n, asOfMs: 0, book: book.snapshot(), missing: [] });
+const frame = () =>
+  new Frame({ incarnation: 1n, number: 1n, asOfMs: 0, book: book.snapshot(), missing: [], audit: noAudit });
 const start = (counter = countRows, signal = never) =>
   recount(new FrameHolder(frame(), 0), "mayor", [0, 1], counter, signal);
 

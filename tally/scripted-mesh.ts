@@ -1,4 +1,7 @@
 /** A tally among scripted shard nodes, everything in this process and over real connections, for the tests of this room. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createClient as createConnectClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { credentials, makeGenericClientConstructor } from "@grpc/grpc-js";
@@ -10,7 +13,9 @@ import { createClient } from "#mesh/grpc-client.ts";
 import { createLogger } from "#mesh/log.ts";
 import type { GetTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
 import { evenSlotRanges } from "#proto/slots.ts";
+import { deployment } from "./scripted-ledger.ts";
 import { ShardLog, ShardNode } from "./scripted-shard.ts";
 import type { FollowerTimes } from "./shard-follower.ts";
 import type { Tally } from "./tally.ts";
@@ -45,13 +50,15 @@ class ScriptedDirectory implements Directory {
 function viewOf(shards: readonly (readonly string[])[]): DirectoryView {
   const ranges = evenSlotRanges(shards.length);
   const entries = shards.map((nodes, shardId) => ({ shardId, nodes, slots: ranges.slice(shardId, shardId + 1) }));
-  return { deployment: "test", tally: anyPort, map: { epoch: 1, shards: entries } };
+  return { deployment, tally: anyPort, map: { epoch: 1, shards: entries } };
 }
 
 export class ScriptedMesh {
   readonly logs: ShardLog[] = [];
   /** By shard; the first is the writer. */
   readonly nodes: ShardNode[][] = [];
+  /** Of every tally that is opened, one after the other. */
+  readonly stateFolder = mkdtempSync(join(tmpdir(), "urna-tally-"));
   readonly #closers: (() => unknown)[] = [];
   readonly #times: Partial<FollowerTimes>;
   #directory = new ScriptedDirectory([[]]);
@@ -98,6 +105,7 @@ export class ScriptedMesh {
       connectListen: anyPort,
       metricsListen: anyPort,
       allowedOrigins: [],
+      stateFolder: this.stateFolder,
     };
     const fail = (cause: unknown) => {
       throw cause;
@@ -110,17 +118,20 @@ export class ScriptedMesh {
 
   async stop(): Promise<void> {
     for (const close of this.#closers) await close();
+    rmSync(this.stateFolder, { recursive: true, force: true });
   }
 }
 
 export class RunningTally {
   readonly client: Client<typeof TallyService>;
+  readonly witness: Client<typeof WitnessService>;
   readonly tally: Tally;
   #stopped: Promise<void> | undefined;
 
   constructor(tally: Tally) {
     this.tally = tally;
     this.client = createClient(TallyService, addressOf(tally.grpc));
+    this.witness = createClient(WitnessService, addressOf(tally.grpc));
   }
 
   /** A browser's client: Connect with JSON. */
@@ -162,7 +173,10 @@ export class RunningTally {
 
   /** Drains the tally, at most once. */
   stop(): Promise<void> {
-    this.#stopped ??= this.tally.drain().finally(() => this.client.close());
+    this.#stopped ??= this.tally.drain().finally(() => {
+      this.client.close();
+      this.witness.close();
+    });
     return this.#stopped;
   }
 }

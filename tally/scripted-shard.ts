@@ -18,6 +18,7 @@ import { RecountVotesResponseSchema, ShardService } from "#proto/generated/urna/
 import { RejectionError } from "#proto/rejections.ts";
 import type { Delta, MessageContent } from "./sample-election.ts";
 import { cell, columns, countsMessage } from "./sample-election.ts";
+import type { ScriptedLedger } from "./scripted-ledger.ts";
 
 /** What a shard has committed: one entry a batch, the first at index 0. */
 export class ShardLog {
@@ -70,6 +71,8 @@ export class ShardNode {
   readonly streamsAfter: bigint[] = [];
   /** May send something else than a batch, or nothing. */
   distort: (message: WatchCountsResponse) => readonly WatchCountsResponse[] = (message) => [message];
+  /** What it signs, of how many leaves: sent with each message. A shard without a ledger signs nothing. */
+  ledger: { readonly of: ScriptedLedger; readonly size: number } | undefined;
   readonly #shardId: number;
   readonly #log: ShardLog;
   readonly #server: GrpcServer;
@@ -119,6 +122,16 @@ export class ShardNode {
       }),
       watchCounts: (request, call) => this.#watchCounts(request, call),
       recountVotes: (request) => this.#recountVotes(request),
+      getShardCheckpoint: async () => {
+        const { of, size } = this.#demandLedger();
+        return { signedNote: of.note(size), verifierKey: of.verifierKey };
+      },
+      proveConsistency: async ({ oldSize, newSize }) => ({
+        hashes: this.#demandLedger().of.consistency(Number(oldSize), Number(newSize)),
+      }),
+      proveInclusion: refuse,
+      getShardResult: refuse,
+      acceptShardLoss: refuse,
     };
   }
 
@@ -139,7 +152,7 @@ export class ShardNode {
     const over = AbortSignal.any([call.signal, this.#streams.signal]);
     for (let batch = Number(afterBatch) + 1; !over.aborted; ) {
       if (batch > this.#log.length || this.silent) await this.#log.grown(over);
-      else yield* this.distort(this.#log.message(batch++));
+      else yield* this.distort(this.#withCheckpoint(this.#log.message(batch++)));
     }
     throw new RejectionError("SHARD_UNAVAILABLE");
   }
@@ -151,6 +164,17 @@ export class ShardNode {
     yield create(RecountVotesResponseSchema, {
       part: { case: "counts", value: columns(electionId, this.#log.rows) },
     });
+  }
+
+  #withCheckpoint(message: WatchCountsResponse): WatchCountsResponse {
+    if (this.ledger !== undefined) message.checkpoint = this.ledger.of.note(this.ledger.size);
+    return message;
+  }
+
+  #demandLedger() {
+    this.#demandWriter();
+    if (this.ledger === undefined) throw new RejectionError("SHARD_UNAVAILABLE");
+    return this.ledger;
   }
 
   #demandWriter(): void {

@@ -9,9 +9,10 @@ import type { WatchCountsResponse } from "#proto/generated/urna/v1/shard_service
 import { Backoff } from "./backoff.ts";
 import type { CountBook } from "./count-book.ts";
 import type { ElectionDefinitions } from "./election-definitions.ts";
-import type { ShardPeers, WriterSearch } from "./shard-peers.ts";
+import type { ShardClient, ShardPeers, WriterSearch } from "./shard-peers.ts";
 import type { Clock, ShardReading } from "./shard-reading.ts";
 import { ShardStream } from "./shard-stream.ts";
+import type { ShardWitness } from "./shard-witness.ts";
 
 export type FollowerTimes = {
   readonly backoffMsMin: number;
@@ -30,12 +31,14 @@ export type FollowerParts = {
   readonly book: CountBook;
   readonly definitions: ElectionDefinitions;
   readonly reading: ShardReading;
+  readonly witness: Pick<ShardWitness, "hear">;
   readonly clock: Clock;
   readonly times: FollowerTimes;
   readonly log: Logger;
 };
 
 type Writer = Extract<WriterSearch, { kind: "found" }>;
+type Behind = Extract<WriterSearch, { kind: "behind" }>;
 
 export class ShardFollower {
   readonly #parts: FollowerParts;
@@ -63,25 +66,38 @@ export class ShardFollower {
     while (!signal.aborted) {
       const search = await peers.findWriter(shardId, book.foldedBatch(shardId), signal);
       if (search.kind === "found") await this.#follow(search, signal);
-      else this.#miss(search);
+      else if (search.kind === "behind") await this.#missBehind(search, signal);
+      else this.#missNone();
       await this.#backoff.wait(signal);
     }
   }
 
-  #miss(search: Exclude<WriterSearch, Writer>): void {
+  #missNone(): void {
+    this.#behindSinceMs = undefined;
+    this.#complain("no node of the shard is its writer");
+  }
+
+  async #missBehind({ node, client, durableBatch }: Behind, signal: AbortSignal): Promise<void> {
     const { reading, clock, times, book, shardId } = this.#parts;
-    if (search.kind === "none") {
-      this.#behindSinceMs = undefined;
-      this.#complain("no node of the shard is its writer");
-      return;
-    }
     this.#behindSinceMs ??= clock.monotonicMs();
-    if (clock.monotonicMs() - this.#behindSinceMs < times.behindMsMax || reading.hasLostBatches) return;
-    // I1 says that this cannot be. The counts stay: a count never falls (I7).
-    reading.lostBatches();
-    const { node, durableBatch } = search;
-    const folded = book.foldedBatch(shardId);
-    this.#log.error({ node, durableBatch: `${durableBatch}`, folded: `${folded}` }, "the shard has lost batches");
+    if (clock.monotonicMs() - this.#behindSinceMs < times.behindMsMax) return;
+    if (!reading.hasLostBatches) {
+      // I1 says that this cannot be. The counts stay: a count never falls (I7).
+      reading.lostBatches();
+      const folded = book.foldedBatch(shardId);
+      this.#log.error({ node, durableBatch: `${durableBatch}`, folded: `${folded}` }, "the shard has lost batches");
+    }
+    await this.#hearCheckpoint(client, signal);
+  }
+
+  /** No stream brings it: how many leaves are gone is told by the checkpoint alone (I8). */
+  async #hearCheckpoint(client: ShardClient, signal: AbortSignal): Promise<void> {
+    try {
+      const { signedNote } = await client.getShardCheckpoint({}, { deadlineMs: this.#parts.times.silenceMs, signal });
+      this.#parts.witness.hear(signedNote, client);
+    } catch (error) {
+      if (!signal.aborted) this.#complain(`the shard does not show its checkpoint: ${String(error)}`);
+    }
   }
 
   /** One stream, from its beginning to its end. */
@@ -102,7 +118,7 @@ export class ShardFollower {
 
   /** Whether the stream goes on. */
   async #takeOne(writer: Writer, stream: ShardStream<WatchCountsResponse>, limitMs: number): Promise<boolean> {
-    const { book, reading, shardId } = this.#parts;
+    const { book, reading, witness, shardId } = this.#parts;
     let message: WatchCountsResponse | undefined;
     try {
       message = await stream.receive(limitMs);
@@ -115,6 +131,8 @@ export class ShardFollower {
       this.#complain(`${writer.node} ended the stream`);
       return false;
     }
+    // Also of a message that cannot be folded: a shard that lost batches shows it by its checkpoint (I8).
+    witness.hear(message.checkpoint, writer.client);
     const outcome = book.fold(shardId, message);
     switch (outcome.kind) {
       case "folded":

@@ -15,7 +15,7 @@ export type WriterSearch =
    * Somebody says to be the writer, and holds less than is known to be durable: for a moment, a deposed writer that has
    * not noticed yet; for long, a shard that lost batches.
    */
-  | { readonly kind: "behind"; readonly node: string; readonly durableBatch: bigint }
+  | { readonly kind: "behind"; readonly node: string; readonly client: ShardClient; readonly durableBatch: bigint }
   | { readonly kind: "none" };
 
 /** How long a node may take to say whether it is the writer. */
@@ -23,11 +23,13 @@ const statusDeadlineMs = 1_000;
 
 class BehindError extends Error {
   readonly node: string;
+  readonly client: ShardClient;
   readonly durableBatch: bigint;
 
-  constructor(node: string, durableBatch: bigint) {
+  constructor(node: string, client: ShardClient, durableBatch: bigint) {
     super(`${node} is behind, at batch ${durableBatch}`);
     this.node = node;
+    this.client = client;
     this.durableBatch = durableBatch;
   }
 }
@@ -49,7 +51,8 @@ export class ShardPeers {
       const refusals: unknown[] = error instanceof AggregateError ? error.errors : [];
       const behind = refusals.find((refusal) => refusal instanceof BehindError);
       if (behind === undefined) return { kind: "none" };
-      return { kind: "behind", node: behind.node, durableBatch: behind.durableBatch };
+      const { node, client, durableBatch } = behind;
+      return { kind: "behind", node, client, durableBatch };
     }
   }
 
@@ -71,7 +74,7 @@ export class ShardPeers {
     const { status } = await client.getShardStatus({}, { deadlineMs: statusDeadlineMs, signal });
     if (status?.role !== ShardRole.WRITER) throw new Error(`${node} is not a writer`);
     if (status.shardId !== shardId) throw new Error(`${node} is of shard ${status.shardId}, not of ${shardId}`);
-    if (status.batch < knownBatch) throw new BehindError(node, status.batch);
+    if (status.batch < knownBatch) throw new BehindError(node, client, status.batch);
     return { kind: "found", node, client, durableBatch: status.batch };
   }
 

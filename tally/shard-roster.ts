@@ -8,10 +8,12 @@ import { ShardFollower } from "./shard-follower.ts";
 import { ShardPeers } from "./shard-peers.ts";
 import type { Clock } from "./shard-reading.ts";
 import { ShardReading } from "./shard-reading.ts";
+import type { Witness } from "./witness.ts";
 
 export type RosterParts = {
   readonly book: CountBook;
   readonly definitions: ElectionDefinitions;
+  readonly witness: Witness;
   readonly clock: Clock;
   readonly times: FollowerTimes;
   readonly log: Logger;
@@ -56,10 +58,11 @@ export class ShardRoster {
   }
 
   #follow(shardId: number): void {
-    const { book, definitions, clock, times, log, fail } = this.#parts;
-    book.expectShard(shardId);
-    const reading = new ShardReading(clock, times.silenceMs);
-    const follower = new ShardFollower({ shardId, peers: this.peers, book, definitions, reading, clock, times, log });
+    const { fail, ...parts } = this.#parts;
+    parts.book.expectShard(shardId);
+    const reading = new ShardReading(parts.clock, parts.times.silenceMs);
+    const witness = parts.witness.ofShard(shardId);
+    const follower = new ShardFollower({ ...parts, shardId, peers: this.peers, reading, witness });
     this.#readings.set(shardId, reading);
     this.#followers.set(shardId, follower);
     this.#runs.push(follower.run(this.#stopping.signal).catch(fail));

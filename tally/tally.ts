@@ -6,8 +6,11 @@ import type { HostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
 import { serveMetrics } from "#mesh/metrics.ts";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
+import { AuditBoard } from "./audit-board.ts";
 import type { TallyConfig } from "./config.ts";
 import {
+  auditLimits,
   definitionDeadlineMs,
   drainGraceMs,
   followerTimes,
@@ -18,6 +21,7 @@ import {
   tableLimits,
   tickMs,
   watcherLimits,
+  witnessTimes,
 } from "./config.ts";
 import { CountBook } from "./count-book.ts";
 import { drainTally } from "./drain.ts";
@@ -32,6 +36,8 @@ import { ShardRoster } from "./shard-roster.ts";
 import { rowCounter } from "./shard-rows.ts";
 import { TallyCalls } from "./tally-service.ts";
 import { Watchers } from "./watchers.ts";
+import { Witness } from "./witness.ts";
+import { witnessCalls } from "./witness-service.ts";
 
 export type Tally = {
   readonly grpc: HostPort;
@@ -57,12 +63,16 @@ export async function openTally({ config, directory, log, fail, ...options }: Ta
   const book = new CountBook();
   const times = { ...followerTimes, ...options.times };
   const definitions = new ElectionDefinitions(definitionDeadlineMs);
-  const roster = new ShardRoster({ book, definitions, clock, times, log, fail });
+  const { deployment } = directory.current;
+  const { stateFolder } = config;
+  const witness = await Witness.open({ stateFolder, deployment, clock, times: witnessTimes, log });
+  const roster = new ShardRoster({ book, definitions, witness, clock, times, log, fail });
   roster.update(directory.current);
   directory.onChange((view) => roster.update(view));
   // A restarted tally must come after the one before it, which lived for longer than a millisecond.
   const incarnation = BigInt(clock.wallMs()) * 1_000n;
-  const frames = new FrameMaker({ incarnation, book, readings: roster.readings, clock, frameAgeMsMax });
+  const audits = new AuditBoard(auditLimits, clock, () => witness.findings);
+  const frames = new FrameMaker({ incarnation, book, readings: roster.readings, audits, clock, frameAgeMsMax });
   const watchers = new Watchers(watcherLimits);
   const calls = new TallyCalls({
     frames,
@@ -74,9 +84,11 @@ export async function openTally({ config, directory, log, fail, ...options }: Ta
     limits: serviceLimits,
   });
   const binding = bind(TallyService, calls);
-  const grpc = new GrpcServer([binding], { log });
+  // Shard nodes and auditors come by gRPC; no page in a browser has anything to say here.
+  const witnessing = bind(WitnessService, witnessCalls({ witness, audits, shardIds: () => book.shardIds }));
+  const grpc = new GrpcServer([binding, witnessing], { log });
   const connect = new ConnectServer([binding], { log, allowedOrigins: config.allowedOrigins });
-  const measured = new TallyMetrics({ book, roster, watchers, clock });
+  const measured = new TallyMetrics({ book, roster, watchers, witness, audits, clock });
   const metrics = await serveMetrics(measured.registry, config.metricsListen);
   const addresses = {
     grpc: await grpc.listen(config.grpcListen),
@@ -88,9 +100,11 @@ export async function openTally({ config, directory, log, fail, ...options }: Ta
     if (frames.tick()) measured.frameMade();
     watchers.tick(clock.monotonicMs(), frames.current);
     health.update();
+    witness.tick();
   };
   const ticker = setInterval(tick, tickMs);
   log.info(addresses, "the tally serves");
-  const parts = { directory, roster, frames, watchers, health, grpc, connect, metrics, ticker, graceMs: drainGraceMs };
+  const served = { frames, watchers, health, grpc, connect, metrics };
+  const parts = { directory, roster, witness, ...served, ticker, graceMs: drainGraceMs };
   return { ...addresses, drain: () => drainTally(parts) };
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { EncodedMessage } from "#mesh/service-call.ts";
+import { noAudit } from "./audit-board.ts";
 import { CountBook } from "./count-book.ts";
 import { Frame } from "./frame.ts";
 import { HandClock } from "./sample-election.ts";
@@ -27,7 +28,7 @@ afterEach(() => {
 });
 
 function frameNumber(number: bigint): Frame {
-  return new Frame({ incarnation: 1n, number, asOfMs: 0, book, missing: [] });
+  return new Frame({ incarnation: 1n, number, asOfMs: 0, book, missing: [], audit: noAudit });
 }
 
 function viewOf({ number }: Frame): FrameView {

@@ -1,7 +1,9 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { ElectionDefinitionSchema, ElectionState } from "#proto/generated/urna/v1/election_pb.js";
+import type { TallyCutSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { RecountResultSchema, WatchTallyResponseSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { recountLines } from "./recount-command.ts";
 import { tallyLine, tallyLines } from "./tally-text.ts";
@@ -70,6 +72,53 @@ describe("a tally in the terminal", () => {
 
   test("is one line in a log", () => {
     expect(tallyLine(tally)).toMatch(/^open {2}799,014 ballots {2}ann 420,125 \(52\.6 %\) {2}bob/);
+  });
+});
+
+describe("an audit in the terminal", () => {
+  const cut = {
+    asOf: timestampFromMs(0),
+    vector: [{ shardId: 0, batch: 1_234n }],
+    verifiedThrough: [
+      { shardId: 0, batch: 1_200n },
+      { shardId: 1, batch: 7n },
+    ],
+  };
+  const linesOf = (change: MessageInitShape<typeof TallyCutSchema>) =>
+    tallyLines(
+      create(WatchTallyResponseSchema, { electionId: "town", cut: { ...cut, ...change }, region: {} }),
+      definition,
+    );
+
+  test("is said shard by shard, after the cut (I7)", () => {
+    expect(linesOf({}).slice(-2)).toEqual([
+      expect.stringMatching(/^cut at/),
+      "verified: shard 0 through batch 1,200, shard 1 through batch 7",
+    ]);
+  });
+
+  test("is not mentioned where no auditor follows", () => {
+    expect(linesOf({ verifiedThrough: [] }).at(-1)).toMatch(/^cut at/);
+  });
+
+  test("that has fallen silent is marked with the time of its last word", () => {
+    const [verified = ""] = linesOf({ auditSilentSince: timestampFromMs(0) }).slice(-1);
+    expect(verified.replace("\n", " ")).toMatch(
+      /^verified \(no word since \d\d:\d\d:\d\d\): shard 0 through batch 1,200, shard 1 through batch 7$/,
+    );
+  });
+
+  test("shows every finding last, on lines that fit, and without what a terminal would obey", () => {
+    const lines = linesOf({ auditFindings: ["shard 0: leaf 3 \u001b[2J", `shard 1: ${"leaf ".repeat(30)}`] });
+    expect(lines.at(-2)).toBe("AUDIT: shard 0: leaf 3 ");
+    expect(lines.at(-1)).toMatch(/^AUDIT: shard 1: leaf/);
+    const widths = lines.flatMap((line) => line.split("\n")).map((line) => line.length);
+    expect(Math.max(...widths)).toBeLessThanOrEqual(lineWidthMax);
+  });
+
+  test("that found something is on the line in a log", () => {
+    const frame = create(WatchTallyResponseSchema, { cut: { ...cut, auditFindings: ["a", "b"] }, region: {} });
+    expect(tallyLine(frame)).toMatch(/ {2}2 AUDIT FINDINGS$/);
   });
 });
 

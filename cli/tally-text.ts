@@ -46,7 +46,9 @@ export function tallyLine({ region, cut }: Tally): string {
   const leaders = ordered(contest)
     .slice(0, tableOptionsMax)
     .map(({ optionId, count }) => `${optionId} ${formatCount(count)} (${formatShare(count, made)})`);
-  return [standingText(cut), formatNumberOf(region?.ballots ?? 0n, "ballot"), ...leaders].join("  ");
+  const findings = BigInt(cut?.auditFindings.length ?? 0);
+  const alarm = findings === 0n ? [] : [formatNumberOf(findings, "audit finding").toUpperCase()];
+  return [standingText(cut), formatNumberOf(region?.ballots ?? 0n, "ballot"), ...leaders, ...alarm].join("  ");
 }
 
 function standingText(cut: TallyCut | undefined): string {
@@ -123,7 +125,19 @@ function cutLines(cut: TallyCut | undefined): string[] {
     const when = since === undefined ? "the start" : formatClock(timestampDate(since));
     return `newer votes of shard ${shardId} are lacking since ${when}`;
   });
-  return [wrap(`cut${clock}: ${vector || "no shard has been read yet"}`), ...missing];
+  return [wrap(`cut${clock}: ${vector || "no shard has been read yet"}`), ...missing, ...auditLines(cut)];
+}
+
+/** How far an auditor has verified the counts, and what it found; nothing where none follows. */
+function auditLines({ verifiedThrough, auditSilentSince, auditFindings }: TallyCut): string[] {
+  const reached = verifiedThrough.map(({ shardId, batch }) => `shard ${shardId} through batch ${formatCount(batch)}`);
+  const silence =
+    auditSilentSince === undefined ? "" : ` (no word since ${formatClock(timestampDate(auditSilentSince))})`;
+  const isFollowed = reached.length > 0 || silence !== "";
+  return [
+    ...(isFollowed ? [wrap(`verified${silence}: ${reached.join(", ") || "nothing yet"}`)] : []),
+    ...auditFindings.map((finding) => wrap(`AUDIT: ${plainText(finding)}`)),
+  ];
 }
 
 function wrap(text: string): string {

@@ -1,8 +1,10 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, expect, test } from "vitest";
 import { createClient } from "#mesh/grpc-client.ts";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import type { ServiceImplementation } from "#mesh/service-call.ts";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
 import { HandDirectory, openHarness } from "./router-harness.ts";
 
@@ -11,6 +13,13 @@ const closers: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
+
+/** What an auditor has to say of a cut. */
+const audited = {
+  verifiedThrough: [{ shardId: 0, batch: 17n }],
+  auditFindings: ["shard 0: leaf 3 is another"],
+  auditSilentSince: timestampFromMs(4_000),
+};
 
 /** A tally whose frames a test hands out. */
 class HandTally {
@@ -35,7 +44,7 @@ class HandTally {
     return {
       async getTally({ electionId }) {
         if (electionId !== "e") throw new RejectionError("UNKNOWN_ELECTION");
-        return { electionId };
+        return { electionId, cut: audited };
       },
       async *getTallyTable() {
         yield { regions: [{ regionId: "a" }] };
@@ -52,7 +61,7 @@ class HandTally {
           if (self.#failure !== undefined) throw self.#failure;
           if (seen < self.#frame) {
             seen = self.#frame;
-            yield { electionId, cut: { frame: { incarnation: 1n, number: seen } } };
+            yield { electionId, cut: { frame: { incarnation: 1n, number: seen }, ...audited } };
             continue;
           }
           await new Promise<void>((resolve) => {
@@ -75,12 +84,14 @@ async function start() {
   };
   const harness = await openHarness(new HandDirectory(view));
   const client = createClient(TallyService, `127.0.0.1:${harness.router.grpc.port}`);
+  const witness = createClient(WitnessService, `127.0.0.1:${harness.router.grpc.port}`);
   closers.push(
     () => server.close(0),
     () => harness.close(),
     () => client.close(),
+    () => witness.close(),
   );
-  return { tally, client, server };
+  return { tally, client, witness, server };
 }
 
 type Watch = ReturnType<ReturnType<typeof createClient<typeof TallyService>>["watchTally"]>;
@@ -108,6 +119,21 @@ test("queries, tables and recounts are passed on, and so are the tally's refusal
   }
   expect(regions).toEqual(["a", "b"]);
   for await (const { part } of client.recount({ electionId: "e" })) expect(part.case).toBe("progress");
+});
+
+test("what auditors said of a cut is passed on as it is (I7)", async () => {
+  const { client } = await start();
+  const { cut } = await client.getTally({ electionId: "e" });
+  expect(cut).toMatchObject(audited);
+  for await (const frame of client.watchTally({ electionId: "e" })) {
+    expect(frame.cut).toMatchObject(audited);
+    break;
+  }
+});
+
+test("a router does not offer what is for shard nodes and auditors alone", async () => {
+  const { witness } = await start();
+  await expect(witness.getHighestCheckpoint({ shardId: 0 })).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
 });
 
 test("all who watch a region share one watch, each gets the frames, the latest first", async () => {

@@ -8,21 +8,24 @@ import type { Election } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import type { ShardNodeStatus } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import type { TallyCut } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { auditSilence, findingsBox } from "./audit-model.ts";
 import { backoffMs, waitMs } from "./backoff.ts";
 import type { Clients } from "./clients.ts";
 import { callTimeoutMs, describeFailure, isUnimplemented, rejectionReason } from "./clients.ts";
 import { element, placeFor, setText } from "./element.ts";
+import { FindingsView } from "./findings-view.ts";
 import { pollMesh } from "./mesh-poll.ts";
 import { electionAddress, readAddress } from "./page-address.ts";
 import { ResultsView } from "./results-view.ts";
 import { shardLines } from "./shard-model.ts";
-import { shardTable } from "./shard-view.ts";
+import { ShardTable } from "./shard-view.ts";
 import type { WatchState } from "./tally-watch.ts";
 import { watchTally } from "./tally-watch.ts";
 
 export class Page {
   readonly #clients: Clients;
-  readonly #shards = shardTable(placeFor("shards"));
+  readonly #shards = new ShardTable(placeFor("shards"));
+  readonly #findings = new FindingsView();
   #nodes: readonly ShardNodeStatus[] | undefined;
   #cut: TallyCut | undefined;
   /** Ends what is under way when the region changes or the page is hidden. */
@@ -99,6 +102,8 @@ export class Page {
   #showCut(cut: TallyCut | undefined): void {
     this.#cut = cut;
     this.#showShards();
+    this.#findings.show(findingsBox(cut));
+    showAuditSilence(cut);
     const vector = cut?.vector.map(({ shardId, batch }) => `shard ${shardId} to batch ${batch}`) ?? [];
     setText(placeFor("cut"), vector.length === 0 ? "" : `These counts are an exact cut: ${vector.join(", ")}.`);
   }
@@ -173,6 +178,12 @@ function brokenNotice(cause: unknown, retryInMs: number): string {
   if (rejectionReason(cause) === "NOT_FOUND") return `${failure}.`;
   const seconds = Math.max(1, Math.round(retryInMs / 1_000));
   return `Not live: ${failure}. What you see is the last that came; next try in ${seconds} s.`;
+}
+
+function showAuditSilence(cut: TallyCut | undefined): void {
+  const silence = auditSilence(cut);
+  placeFor("audit-silence").hidden = silence === undefined;
+  setText(placeFor("audit-silence"), silence ?? "");
 }
 
 function notice(text: string): void {

@@ -35,11 +35,23 @@ describe("a line a shard", () => {
       shardId: 0,
       batch: "1,201",
       counted: "1,100",
+      verified: undefined,
       votes: "400,000",
       standby: "sync, 34 kB behind",
       healthy: true,
       note: "shard-0-a writes, 1 spare",
     });
+  });
+
+  test("shows how far an auditor has verified it, where one follows", () => {
+    const audited = create(TallyCutSchema, {
+      vector: cut.vector,
+      verifiedThrough: [{ shardId: 1, batch: 1_199n }],
+    });
+    expect(shardLines(audited, undefined).map(({ shardId, verified }) => [shardId, verified])).toEqual([
+      [0, undefined],
+      [1, "1,199"],
+    ]);
   });
 
   test("says why no node writes", () => {

@@ -3,6 +3,7 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { ShardNodeStatus } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import type { TallyCut } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { verifiedThrough } from "./audit-model.ts";
 import { formatBytes, formatClock, formatCount } from "./number-format.ts";
 
 export type ShardLine = {
@@ -11,6 +12,8 @@ export type ShardLine = {
   readonly batch: string;
   /** The batch that the shown counts reach. */
   readonly counted: string;
+  /** The batch through which an auditor has verified it; undefined when none follows. */
+  readonly verified: string | undefined;
   readonly votes: string;
   readonly standby: string;
   readonly healthy: boolean;
@@ -54,6 +57,7 @@ function shardLine(
     shardId,
     batch: writer === undefined ? unknown : formatCount(writer.batch),
     counted: counted === undefined ? unknown : formatCount(counted),
+    verified: verifiedThrough(cut, shardId),
     votes: writer === undefined ? unknown : formatCount(writer.votes),
     standby: writer === undefined ? unknown : standbyText(writer),
     healthy: faults.length === 0,

@@ -1,36 +1,51 @@
-/** A line a shard. */
+/** A line a shard. How far an auditor has verified it is a column that is there only while one follows. */
 import { element, setText } from "./element.ts";
 import type { Row } from "./keyed-children.ts";
 import { KeyedChildren } from "./keyed-children.ts";
 import type { ShardLine } from "./shard-model.ts";
 
-export function shardTable(place: HTMLElement): KeyedChildren<ShardLine> {
-  const body = element("tbody");
-  const heads = ["Shard", "Batch", "Counted to", "Votes", "Standby", "State"].map((title, i) =>
-    element("th", { scope: "col", class: i === 0 ? "name" : i < 4 ? "number" : "words" }, title),
-  );
-  place.append(element("table", { class: "shards" }, element("thead", {}, element("tr", {}, ...heads)), body));
-  return new KeyedChildren<ShardLine>(body, ({ shardId }) => String(shardId), shardRow);
+type Column = { readonly head: string; readonly kind: string; text(line: ShardLine): string };
+
+const columns: readonly Column[] = [
+  { head: "Batch", kind: "number", text: ({ batch }) => batch },
+  { head: "Counted to", kind: "number", text: ({ counted }) => counted },
+  { head: "Verified through", kind: "number verified", text: ({ verified }) => verified ?? "–" },
+  { head: "Votes", kind: "number", text: ({ votes }) => votes },
+  { head: "Standby", kind: "words", text: ({ standby }) => standby },
+  { head: "State", kind: "words", text: ({ note }) => note },
+];
+
+export class ShardTable {
+  readonly #table = element("table", { class: "shards" });
+  readonly #rows: KeyedChildren<ShardLine>;
+
+  constructor(place: HTMLElement) {
+    const heads = columns.map(({ head, kind }) => element("th", { scope: "col", class: kind }, head));
+    const body = element("tbody");
+    const first = element("th", { scope: "col", class: "name" }, "Shard");
+    this.#table.append(element("thead", {}, element("tr", {}, first, ...heads)), body);
+    place.append(this.#table);
+    this.#rows = new KeyedChildren<ShardLine>(body, ({ shardId }) => String(shardId), shardRow);
+  }
+
+  show(lines: readonly ShardLine[]): void {
+    const isAudited = lines.some(({ verified }) => verified !== undefined);
+    this.#table.classList.toggle("audited", isAudited);
+    this.#rows.show(lines);
+  }
 }
 
 function shardRow({ shardId }: ShardLine): Row<ShardLine> {
   const name = element("th", { scope: "row", class: "name" }, `Shard ${shardId}`);
-  const [batch, counted, votes] = [
-    element("td", { class: "number", "data-head": "Batch" }),
-    element("td", { class: "number", "data-head": "Counted to" }),
-    element("td", { class: "number", "data-head": "Votes" }),
-  ];
-  const standby = element("td", { class: "words", "data-head": "Standby" });
-  const note = element("td", { class: "words", "data-head": "State" });
+  const cells = columns.map(({ head, kind }) => element("td", { class: kind, "data-head": head }));
   return {
-    node: element("tr", {}, name, batch, counted, votes, standby, note),
+    node: element("tr", {}, name, ...cells),
     update(line) {
-      setText(batch, line.batch);
-      setText(counted, line.counted);
-      setText(votes, line.votes);
-      setText(standby, line.standby);
-      setText(note, line.note);
-      note.classList.toggle("fault", !line.healthy);
+      columns.forEach(({ text }, i) => {
+        const cell = cells[i];
+        if (cell !== undefined) setText(cell, text(line));
+      });
+      cells.at(-1)?.classList.toggle("fault", !line.healthy);
     },
   };
 }

@@ -9,12 +9,14 @@ export type CaptureOptions = {
   readonly signal?: AbortSignal;
   /** Sees each line of standard output as it comes. */
   readonly onLine?: (line: string) => void;
+  /** What is answered to every question; without it nobody is there. */
+  readonly answer?: string;
 };
 
 export async function runCaptured(
   args: readonly string[],
   folder: string,
-  { config = { adminToken: undefined }, signal = new AbortController().signal, onLine }: CaptureOptions = {},
+  { config = { adminToken: undefined }, signal = new AbortController().signal, onLine, answer }: CaptureOptions = {},
 ): Promise<CapturedRun> {
   const out: string[] = [];
   const err: string[] = [];
@@ -26,6 +28,7 @@ export async function runCaptured(
     },
     note: (line: string) => void err.push(line),
     redraw: () => {},
+    ask: async () => answer,
   };
   const code = await runUrna(args, { terminal, config, folder, signal });
   return { code, stdout: out.join("\n"), stderr: err.join("\n") };

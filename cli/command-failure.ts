@@ -1,9 +1,10 @@
 /** What a failure means to the person, or the script, that ran the command: lines on standard error, and an exit code. */
 import { CommanderError } from "commander";
 import { CallError } from "#mesh/call-error.ts";
+import { LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
 import { catalogueEntry, RejectionError } from "#proto/rejections.ts";
 import type { ExitCode } from "./exit-code.ts";
-import { exitCode, UnreachableError, UsageError } from "./exit-code.ts";
+import { exitCode, NotVerifiedError, UnreachableError, UsageError } from "./exit-code.ts";
 import { plainText } from "./text-table.ts";
 
 export type CommandFailure = {
@@ -19,6 +20,7 @@ export function commandFailure(cause: unknown): CommandFailure | undefined {
   if (cause instanceof RejectionError) return refusal(cause);
   if (cause instanceof UsageError) return plainFailure(exitCode.usage, "USAGE", cause.message);
   if (cause instanceof UnreachableError) return plainFailure(exitCode.unreachable, "UNREACHABLE", cause.message);
+  if (cause instanceof NotVerifiedError || cause instanceof LedgerFormatError) return doubt(cause);
   if (cause instanceof CallError) return plainFailure(exitCode.unreachable, cause.code, callAdvice(cause));
   // Commander has written its own message by then, except under --json.
   if (cause instanceof CommanderError) {
@@ -36,6 +38,13 @@ function refusal(rejection: RejectionError): CommandFailure {
     lines: [`urna: ${reason}: ${message}`, `  ${advice}`],
     error: { reason, message, advice, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
   };
+}
+
+/** What was read may quote from a file or a server that lies. */
+function doubt(cause: Error): CommandFailure {
+  const message = plainText(cause.message);
+  const failure = plainFailure(exitCode.refused, "NOT_VERIFIED", message);
+  return { ...failure, lines: [`urna: NOT VERIFIED: ${message}`] };
 }
 
 function plainFailure(code: ExitCode, reason: string, message: string): CommandFailure {

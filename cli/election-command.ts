@@ -1,4 +1,4 @@
-/** `urna election create|open|close|list|show` */
+/** `urna election create|open|close|list|show|result` */
 import type { Command } from "commander";
 import type { Client } from "#mesh/grpc-client.ts";
 import type { Election } from "#proto/generated/urna/v1/election_pb.js";
@@ -9,6 +9,7 @@ import { deadlineMsMax } from "#proto/limits.ts";
 import type { AdminOptions, CommandContext, CommonOptions } from "./command-context.ts";
 import { withAdminOptions, withCommonOptions, withExamples } from "./command-context.ts";
 import { readDefinition } from "./definition-file.ts";
+import { addElectionResultCommand } from "./election-result-command.ts";
 import { electionLines, electionTable, stateText } from "./election-text.ts";
 import { printMessage } from "./json-output.ts";
 import { adminHeaders, callDeadlineMs, withClient } from "./server-connection.ts";
@@ -16,8 +17,8 @@ import { adminHeaders, callDeadlineMs, withClient } from "./server-connection.ts
 export function addElectionCommand(program: Command, context: CommandContext): void {
   const election = program
     .command("election")
-    .summary("create, open, close, list and show elections")
-    .description("Creates, opens, closes, lists and shows elections.");
+    .summary("create, open, close, list and show elections, get results")
+    .description("Creates, opens, closes, lists and shows elections, and gets their signed results.");
   const create = election
     .command("create <file>")
     .summary("create an election from a definition")
@@ -55,6 +56,7 @@ export function addElectionCommand(program: Command, context: CommandContext): v
     .description("Shows an election: its definition, its state, and where each shard stands.")
     .action((electionId: string, options: CommonOptions) => showElection(electionId, options, context));
   withExamples(withCommonOptions(show), "urna election show town", "urna election show town --json");
+  addElectionResultCommand(election, context);
 }
 
 async function createElection(file: string, options: AdminOptions, context: CommandContext): Promise<void> {

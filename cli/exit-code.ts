@@ -16,3 +16,10 @@ export class UsageError extends Error {}
 
 /** Nobody answers. The message says in one sentence what to do. */
 export class UnreachableError extends Error {}
+
+/** Something was checked, and is not what it claims to be. The message says why in one sentence. */
+export class NotVerifiedError extends Error {}
+
+export function demandVerified(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new NotVerifiedError(message);
+}

@@ -20,7 +20,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
 
 process.exitCode = await runUrna(process.argv.slice(2), {
-  terminal: processTerminal(process.stdout, process.stderr),
+  terminal: processTerminal(process.stdout, process.stderr, process.stdin),
   config: readConfig(),
   folder: process.cwd(),
   signal: stop.signal,

@@ -14,6 +14,14 @@ import { firstReachable } from "./reachable.ts";
 /** Milliseconds that a unary call of a command may take. */
 export const callDeadlineMs = deadlineDefaultMs;
 
+/** How long a call may take, and what ends it before. */
+export type CallLimits = { readonly deadlineMs: number; readonly signal: AbortSignal };
+
+/** Those of a unary call that waits for nothing. */
+export function callLimits({ signal }: CommandContext): CallLimits {
+  return { deadlineMs: callDeadlineMs, signal };
+}
+
 /** Calls `use` with a client of the service on the first router that answers; closes it afterwards. */
 export async function withClient<S extends DescService, Result>(
   service: S,

@@ -57,6 +57,27 @@ const wrongUse: readonly { what: string; args: string[]; says: string }[] = [
     says: "--admin-token-file",
   },
   {
+    what: "a result without a file",
+    args: ["election", "result", "town", "--server", "127.0.0.1:1"],
+    says: "--out",
+  },
+  {
+    what: "a proof in no folder",
+    args: [...vote, "--voter", "v", "--save", join(folder, "none", "receipt")],
+    says: "--save",
+  },
+  { what: "a key for no proof", args: [...vote, "--voter", "v", "--verifier-key", "k"], says: "--save FILE" },
+  {
+    what: "the loss of no shard",
+    args: ["shard", "accept-loss", "north", "--yes", "--admin-token-file", file("token", "t")],
+    says: "not the number of a shard",
+  },
+  {
+    what: "a loss that nobody is there to accept",
+    args: ["shard", "accept-loss", "0", "--admin-token-file", file("token", "t")],
+    says: "give --yes",
+  },
+  {
     what: "a token file that is not there",
     args: ["election", "open", "town", "--server", "127.0.0.1:1", "--admin-token-file", join(folder, "none")],
     says: "none",
@@ -129,8 +150,12 @@ describe("help", () => {
     ["election", "close"],
     ["election", "list"],
     ["election", "show"],
+    ["election", "result"],
     ["vote"],
     ["receipt"],
+    ["verify"],
+    ["keys"],
+    ["shard", "accept-loss"],
     ["tally"],
     ["recount"],
   ];

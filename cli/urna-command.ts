@@ -9,10 +9,13 @@ import { addDemoCommand } from "./demo-command.ts";
 import { addElectionCommand } from "./election-command.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { exitCode } from "./exit-code.ts";
+import { addKeysCommand } from "./keys-command.ts";
 import { addReceiptCommand } from "./receipt-command.ts";
 import { addRecountCommand } from "./recount-command.ts";
+import { addShardCommand } from "./shard-command.ts";
 import { addStatusCommand } from "./status-command.ts";
 import { addTallyCommand } from "./tally-command.ts";
+import { addVerifyCommand } from "./verify-command.ts";
 import { addVoteCommand } from "./vote-command.ts";
 
 /** Runs the command line `args` (without node and script) and answers the exit code. */
@@ -48,8 +51,11 @@ function urnaProgram(context: CommandContext, endWith: (code: number) => void): 
   addElectionCommand(program, context);
   addVoteCommand(program, context);
   addReceiptCommand(program, context);
+  addVerifyCommand(program, context);
+  addKeysCommand(program, context);
   addTallyCommand(program, context);
   addRecountCommand(program, context, endWith);
+  addShardCommand(program, context, endWith);
   return withExamples(
     program,
     "urna demo                         a cluster on this machine, and a real election replayed",

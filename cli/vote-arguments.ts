@@ -52,3 +52,8 @@ export function idempotencyKeyOf(hex: string | undefined): Uint8Array {
 export function keyText(key: Uint8Array): string {
   return Buffer.from(key).toString("hex");
 }
+
+/** For options that may be given more than once. */
+export function collectTexts(value: string, collected: readonly string[] = []): string[] {
+  return [...collected, value];
+}

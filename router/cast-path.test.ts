@@ -29,6 +29,14 @@ test("a vote is acknowledged with the receipt of its place in its shard's log", 
   expect(repeat).toBe(false);
 });
 
+test("a vote is acknowledged also by a log that went on after a loss", async () => {
+  const harness = await start();
+  const shard = shardOf(harness);
+  const logOrigin = "test/shard/0/2";
+  shard.script = (frame) => ({ ...answerAll(frame, shard, RecordOutcome.RECORDED), logOrigin });
+  expect((await harness.votes.castVote({ vote: vote("v1") })).receipt).toMatchObject({ logOrigin, leafIndex: 0n });
+});
+
 test("a shard sees a nullifier and a key hash, never the voter or the key", async () => {
   const harness = await start();
   const key = randomBytes(20);

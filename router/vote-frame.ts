@@ -1,6 +1,7 @@
 /** A frame of votes for a shard, column by column, and what its answer means for each vote. */
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { frameVotesMax, nullifierBytes } from "#proto/limits.ts";
+import { parseLogOrigin } from "#proto/log-origin.ts";
 import type { RecordAnswer } from "#proto/record-frame.ts";
 import { encodeRecordFrame } from "#proto/record-frame.ts";
 import type { RejectionReason } from "#proto/rejections.ts";
@@ -130,9 +131,9 @@ const refusalsBeforeLooking: Readonly<Partial<Record<RecordOutcome, RejectionRea
   [RecordOutcome.DEADLINE_PASSED]: "DEADLINE_PASSED",
 };
 
-/** A log's origin is "<deployment>/shard/<id>". */
+/** Whose log it is, whatever its generation. Throws when the text names none: a fault of the shard. */
 export function shardOfLog(logOrigin: string): number {
-  const shardId = Number(/\/shard\/(\d+)$/.exec(logOrigin)?.[1]);
-  if (!Number.isSafeInteger(shardId)) throw new Error(`"${logOrigin}" is not the origin of a log`);
-  return shardId;
+  const log = parseLogOrigin(logOrigin);
+  if (log === undefined) throw new Error(`"${logOrigin}" is not the origin of a log`);
+  return log.shardId;
 }

@@ -1,6 +1,16 @@
 import { expect, test } from "vitest";
+import { contestsMax, optionsPerContestMax } from "#proto/limits.ts";
 import { type ElectionResult, formatElectionResult, parseElectionResult } from "./election-result.ts";
 import { LedgerFormatError } from "./ledger-format-error.ts";
+import {
+  formatVerifierKey,
+  generateLedgerKey,
+  noteSigner,
+  parseVerifierKey,
+  publicKeyOf,
+  signNote,
+  verifyNote,
+} from "./signed-note.ts";
 
 const result: ElectionResult = {
   checkpoint: { origin: "town/shard/1", size: 7, root: Buffer.alloc(32, 3) },
@@ -48,3 +58,21 @@ for (const [what, spoiled] of [
     expect(() => parseElectionResult(spoiled)).toThrow(LedgerFormatError);
   });
 }
+
+test("the result of the largest election can be signed and verified", () => {
+  const id = (number: number) => String(number).padStart(64, "x");
+  const options = Array.from({ length: optionsPerContestMax }, (_, option) => ({
+    optionId: id(option),
+    count: Number.MAX_SAFE_INTEGER,
+  }));
+  const contests = Array.from({ length: contestsMax }, (_, contest) => ({
+    contestId: id(contest),
+    options,
+    undervotes: Number.MAX_SAFE_INTEGER,
+  }));
+  const key = generateLedgerKey();
+  const { origin } = result.checkpoint;
+  const note = signNote(formatElectionResult({ ...result, contests }), noteSigner(origin, key));
+  const verifier = parseVerifierKey(formatVerifierKey(origin, publicKeyOf(key)));
+  expect(parseElectionResult(verifyNote(note, [verifier]).text).contests).toHaveLength(contestsMax);
+});

@@ -10,8 +10,8 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, sign, ver
 import { decodeLines, demandLines, encodeBase64, parseBase64 } from "#proto/ledger/canonical-text.ts";
 import { demandFormat, LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
 
-/** Bytes of a note that is read. */
-export const noteBytesMax = 1_000_000;
+/** Bytes of a note that is read: the result of the largest election (proto/limits.ts) has two thirds of them. */
+export const noteBytesMax = 4_000_000;
 /** Signatures of a note that is read. The standard demands room for 16. */
 const signaturesMax = 100;
 const keyIdBytes = 4;

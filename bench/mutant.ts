@@ -1,14 +1,10 @@
 /** A copy of the checkout with one mistake in it, and what the tests say of it. */
-import { execFile, spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join, relative } from "node:path";
-import { promisify } from "node:util";
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { PatchedCheckout } from "#bench/patched-checkout.ts";
 import { inheritedEnvironment } from "#deploy/config.ts";
-import { checkoutRoot, ownNode } from "#deploy/own-node.ts";
-
-const run = promisify(execFile);
-const notCopied = new Set(["node_modules", ".git", ".urna", "dist", "results"]);
+import { ownNode } from "#deploy/own-node.ts";
 
 export type MutantTest = {
   readonly project: "cluster" | "faults";
@@ -28,42 +24,24 @@ type Report = {
 export type MutantVerdict = { readonly passed: number; readonly failures: readonly string[] };
 
 export class Mutant implements Disposable {
-  readonly #folder: string;
+  readonly #copy: PatchedCheckout;
 
-  private constructor(folder: string) {
-    this.#folder = folder;
+  private constructor(copy: PatchedCheckout) {
+    this.#copy = copy;
   }
 
   /** `name` of a file in bench/mutants. Throws when its patch no longer applies. */
   static async make(name: string): Promise<Mutant> {
-    const mutant = new Mutant(mkdtempSync(join(tmpdir(), `urna-mutant-${name}-`)));
-    const folder = mutant.#folder;
-    cpSync(checkoutRoot, folder, {
-      recursive: true,
-      filter: (path) => relative(checkoutRoot, path) === "" || !notCopied.has(basename(path)),
-    });
-    symlinkSync(join(checkoutRoot, "node_modules"), join(folder, "node_modules"));
-    try {
-      await run("git", ["apply", "--whitespace=nowarn", join(checkoutRoot, "bench/mutants", `${name}.patch`)], {
-        cwd: folder,
-        // Else a repository above the copy would decide what the paths mean.
-        env: { ...inheritedEnvironment, GIT_CEILING_DIRECTORIES: tmpdir() },
-      });
-    } catch (error) {
-      mutant[Symbol.dispose]();
-      throw new Error(
-        `bench/mutants/${name}.patch no longer applies: ${(error as { stderr?: string }).stderr ?? error}`,
-      );
-    }
-    return mutant;
+    return new Mutant(await PatchedCheckout.make(`mutant-${name}`, `bench/mutants/${name}.patch`));
   }
 
   /** Runs tests of the copy. */
   async test({ project, file, title }: MutantTest): Promise<MutantVerdict> {
-    const report = join(this.#folder, "report.json");
+    const { folder } = this.#copy;
+    const report = join(folder, "report.json");
     const args = ["run", "--project", project, "--reporter=json", `--outputFile=${report}`, file, "-t", title];
-    const vitest = join(this.#folder, "node_modules/vitest/vitest.mjs");
-    const child = spawn(ownNode, [vitest, ...args], { cwd: this.#folder, env: inheritedEnvironment, stdio: "ignore" });
+    const vitest = join(folder, "node_modules/vitest/vitest.mjs");
+    const child = spawn(ownNode, [vitest, ...args], { cwd: folder, env: inheritedEnvironment, stdio: "ignore" });
     await new Promise((resolve, reject) => child.once("error", reject).once("exit", resolve));
     const { numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8")) as Report;
     const failed = testResults.flatMap(({ assertionResults }) =>
@@ -73,6 +51,6 @@ export class Mutant implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#copy[Symbol.dispose]();
   }
 }

@@ -3,6 +3,7 @@
  * microseconds of CPU that each part spent on a vote, which a busy machine changes far less than the rate.
  */
 import { join } from "node:path";
+import { withSession } from "#bench/checker-shard.ts";
 import { cpuByPart } from "#bench/cluster-cpu.ts";
 import { readElectionFile } from "#bench/election-file.ts";
 import { replay } from "#bench/replay.ts";
@@ -20,6 +21,10 @@ const report = await replay({ routers, file });
 const after = cpuByPart(cluster);
 if (report.recorded !== file.ballotCount) throw new Error(`${report.recorded} of ${file.ballotCount} were recorded`);
 
+const postgres = await withSession(
+  cluster.ownerUrl(0),
+  async (client) => (await client.query<{ server_version: string }>("SHOW server_version")).rows[0]?.server_version,
+);
 const microsecondsAVote = (part: string) =>
   (((after.get(part) ?? 0) - (before.get(part) ?? 0)) * 1e6) / report.recorded;
 const cpu = Object.fromEntries(
@@ -33,5 +38,6 @@ console.log(
     p99_ms: Math.round(report.p99Ms),
     cpu_us_a_vote: cpu,
     cpu_us_a_vote_in_all: Math.round(Object.values(cpu).reduce((sum, part) => sum + part, 0) * 100) / 100,
+    postgres,
   }),
 );

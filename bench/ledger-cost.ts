@@ -1,0 +1,56 @@
+/**
+ * `npm run bench:ledger`: what the ledger costs. Replays the real election with it and without, turn by turn in one run, so
+ * that whatever else the machine does falls on both: "without" is a copy of the checkout with bench/patches/ledger-off.patch
+ * in it, in which no vote has a nonce, a leaf or a place in a tree. Writes bench/results/<date>-ledger-cost.json and .md, and
+ * ends with exit code 1 when the ledger takes more of the rate than was promised.
+ *
+ *   --pairs N      of replays (default 3)
+ *   --name NAME    of the result (default ledger-cost)
+ *   --no-write     print only
+ */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { benchConditions } from "#bench/bench-conditions.ts";
+import { compareLedger, isKept, ledgerCostMarkdown, type ReplayFigures } from "#bench/ledger-cost-report.ts";
+import { PatchedCheckout } from "#bench/patched-checkout.ts";
+import { runReplayOnce } from "#bench/replay-run.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    pairs: { type: "string", default: "3" },
+    name: { type: "string", default: "ledger-cost" },
+    "no-write": { type: "boolean", default: false },
+  },
+});
+const pairs = Number(options.pairs);
+if (!Number.isInteger(pairs) || pairs < 1) throw new Error(`--pairs: a whole number is needed, not "${options.pairs}"`);
+
+using withLedger = await PatchedCheckout.make("ledger-on");
+using withoutLedger = await PatchedCheckout.make("ledger-off", "bench/patches/ledger-off.patch");
+const on: ReplayFigures[] = [];
+const off: ReplayFigures[] = [];
+for (let pair = 1; pair <= pairs; pair++) {
+  on.push(await measure(`pair ${pair}, with ledger`, withLedger));
+  off.push(await measure(`pair ${pair}, without`, withoutLedger));
+}
+
+const command = `npm run bench:ledger -- ${process.argv.slice(2).join(" ")}`.trim();
+const conditions = await benchConditions(command, on[0]?.postgres ?? "");
+const report = { schema_version: 1, name: options.name, conditions, ...compareLedger(on, off) } as const;
+console.log(ledgerCostMarkdown(report));
+if (!options["no-write"]) {
+  const folder = join(import.meta.dirname, "results");
+  const base = join(folder, `${conditions.date.slice(0, 10)}-${options.name}`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(`${base}.json`, `${JSON.stringify(report, undefined, 2)}\n`);
+  await writeFile(`${base}.md`, ledgerCostMarkdown(report));
+  console.error(`written: ${base}.json, ${base}.md`);
+}
+process.exitCode = isKept(report) ? 0 : 1;
+
+async function measure(what: string, { folder }: PatchedCheckout): Promise<ReplayFigures> {
+  const figures = await runReplayOnce(folder);
+  console.error(`${what}: ${figures.votes_per_second} votes/s, ${figures.cpu_us_a_vote_in_all} µs CPU a vote`);
+  return figures;
+}

@@ -280,7 +280,7 @@ describe("a row that is changed by SQL", () => {
     },
     {
       what: "inserted",
-      change: `INSERT INTO urna.votes SELECT gen_random_uuid(), key_hash, leaf_index, batch_number, election_number, region, ballot
+      change: `INSERT INTO urna.votes SELECT gen_random_uuid(), key_hash, leaf_index, batch_number, election_number, region, ballot, nonce
                FROM urna.votes WHERE nullifier = ${rowOf("bob")}`,
       expected: [
         { where: where(""), rowsMore: 1 },

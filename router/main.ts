@@ -32,8 +32,8 @@ import { openStaticDirectory } from "#mesh/static-directory.ts";
 import { readConfig } from "./config.ts";
 import { openRouter } from "./router.ts";
 
-// Votes in flight outlive the young generation, so the heap fills with what has just been answered. Left to itself it grows
-// to several times what is alive before it is cleaned: measured 400 MB resident under load, and half of that with these.
+// Left to itself the heap grows to several times what is alive before it is cleaned: measured 210 MB resident at the most in a
+// replay of 799,014 votes, and 165 with these, for no more CPU a vote (2-core machine, Node 24.21, 2026-11-25).
 setFlagsFromString("--semi-space-growth-factor=1");
 setFlagsFromString("--heap-growing-percent=100");
 

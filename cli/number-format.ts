@@ -12,6 +12,11 @@ export function formatNumberOf(count: bigint, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1n ? "" : "s"}`;
 }
 
+/** "1 leaf", "7 leaves" */
+export function formatLeaves(size: number): string {
+  return `${formatCount(size)} ${size === 1 ? "leaf" : "leaves"}`;
+}
+
 /** "52.6 %"; "-" when there is nothing to divide. */
 export function formatShare(part: bigint, whole: bigint): string {
   return whole === 0n ? "-" : `${shares.format(Number((part * 1_000_000n) / whole) / 10_000)} %`;

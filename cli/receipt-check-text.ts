@@ -1,7 +1,7 @@
 /** A checked receipt for people: what it proves, and what it does not. */
 import { encodeBase64 } from "#proto/ledger/canonical-text.ts";
 import { bulletLines } from "./bullet-list.ts";
-import { formatCount } from "./number-format.ts";
+import { formatCount, formatLeaves } from "./number-format.ts";
 import type { CheckedReceipt } from "./receipt-check.ts";
 import { plainText } from "./text-table.ts";
 
@@ -11,7 +11,7 @@ export function checkedReceiptLines(receipt: CheckedReceipt, keyWasGiven: boolea
   const facts: [string, string][] = [
     ["election", entry.electionId],
     ["definition", hex(entry.definitionHash)],
-    ["log", `${origin}, ${formatCount(size)} leaves, root ${encodeBase64(root)}`],
+    ["log", `${origin}, ${formatLeaves(size)}, root ${encodeBase64(root)}`],
     ["signed by", verifierKey],
     ["leaf", formatCount(index)],
     ["voter", `${hex(entry.nullifier)} (a pseudonym)`],
@@ -36,7 +36,7 @@ function provenBy({ entry, index, checkpoint }: CheckedReceipt, keyWasGiven: boo
     ? "It is of the vote that was cast with the idempotency key given, and so of no other voter's."
     : "Whose vote that is, the file alone does not say: with --key, that of the vote, it does.";
   return [
-    `The log ${checkpoint.origin}, as signed at ${formatCount(checkpoint.size)} leaves, contains at leaf ` +
+    `The log ${checkpoint.origin}, as signed at ${formatLeaves(checkpoint.size)}, contains at leaf ` +
       `${formatCount(index)} a vote in election ${entry.electionId}, with this definition, of this (pseudonymous) voter.`,
     whose,
     "Were that vote changed or removed, the log would contradict this signature, and this file would show it.",
@@ -45,7 +45,7 @@ function provenBy({ entry, index, checkpoint }: CheckedReceipt, keyWasGiven: boo
 
 function countedAt(closedAtSize: number, origin: string): string[] {
   return [
-    `The signed result counts this log up to ${formatCount(closedAtSize)} leaves, this one among them, if the log of the ` +
+    `The signed result counts this log up to ${formatLeaves(closedAtSize)}, this one among them, if the log of the ` +
       `result and that of the receipt are one: a consistency proof of ${origin}, or an audit, shows that.`,
   ];
 }

@@ -2,7 +2,7 @@
 import { parseVerifierKey } from "#proto/ledger/signed-note.ts";
 import type { CommandContext, CommonOptions } from "./command-context.ts";
 import { UsageError } from "./exit-code.ts";
-import { formatCount } from "./number-format.ts";
+import { formatLeaves } from "./number-format.ts";
 import { OutputFile, ownerOnly } from "./output-file.ts";
 import type { ProofWanted } from "./receipt-proof.ts";
 import { obtainProof } from "./receipt-proof.ts";
@@ -51,7 +51,7 @@ export class ProofFileOutput {
     const proof = await obtainProof(router, { ...wanted, verifierKey: this.#verifierKey }, callLimits(this.#context));
     this.#file.write(proof.file, ownerOnly);
     const { checkpoint, verifierKey } = proof;
-    const where = `the log of ${formatCount(checkpoint.size)} leaves that ${plainText(checkpoint.origin)} signed`;
+    const where = `the log of ${formatLeaves(checkpoint.size)} that ${plainText(checkpoint.origin)} signed`;
     const trust = this.#verifierKey === undefined ? ["The key is the one that the router names: compare it."] : [];
     return {
       lines: [

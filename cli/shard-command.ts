@@ -59,7 +59,7 @@ async function runAcceptLoss(
 /** Throws UsageError where nobody can be asked. */
 async function isConfirmed(shardId: number, { terminal, signal }: CommandContext): Promise<boolean> {
   const lines = [
-    `Shard ${shardId}: acknowledged votes are gone from its database. To accept that means:`,
+    `To accept the loss of shard ${shardId} is to say that acknowledged votes are gone for good:`,
     "  - votes that were acknowledged and are not there any more are not counted;",
     "  - the shard goes on with what is left, as a new log with a new verifier key;",
     "  - receipts of the old log never verify against the new one: they show what is missing.",

@@ -45,6 +45,8 @@ export class ShardNode {
   readonly #stopping = new AbortController();
   #state: NodeState = { kind: "spare", because: "", lost: false };
   #acceptedLoss: AcceptedLoss | undefined;
+  /** Resolves when the newest checkpoint of the last writer is in its file. */
+  #published: Promise<void> | undefined;
   #onChange: () => void = () => undefined;
 
   constructor(options: NodeOptions) {
@@ -111,6 +113,7 @@ export class ShardNode {
     writer.drain();
     const timer = setTimeout(() => writer.abort(), limitMs);
     await over;
+    await this.#published;
     clearTimeout(timer);
   }
 
@@ -155,7 +158,7 @@ export class ShardNode {
       this.#become({ kind: "writing", writer, checkpoint, ended });
       void keepSnapshots(writer.feed, address, ended.signal, log);
       void fillVoterFilters(() => writer.book, address, ended.signal, log);
-      void checkpoint.keepPublishing(ended.signal);
+      this.#published = checkpoint.keepPublishing(ended.signal);
       if (!taken.witnessed) void this.#askWitnessAgain(writer, ended.signal);
       await writer.run();
     } catch (error) {
@@ -164,6 +167,7 @@ export class ShardNode {
     } finally {
       this.#become({ kind: "spare", because: "", lost: false });
       ended.abort();
+      await this.#published;
     }
   }
 

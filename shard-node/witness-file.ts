@@ -1,5 +1,6 @@
 /** The highest checkpoint that this node has published, in a file: it outlives the process and does not go back with the database. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 const name = "checkpoint";
@@ -14,10 +15,10 @@ export class WitnessFile {
   }
 
   /** Replaces the note at once. Not flushed: a machine that loses its disk cache has the tally's word. */
-  keep(note: Uint8Array): void {
+  async keep(note: Uint8Array): Promise<void> {
     const draft = `${this.path}.part`;
-    writeFileSync(draft, note);
-    renameSync(draft, this.path);
+    await writeFile(draft, note);
+    await rename(draft, this.path);
   }
 
   /** Undefined before the first. */

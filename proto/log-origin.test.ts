@@ -11,7 +11,16 @@ for (const [text, origin] of [
   });
 }
 
-for (const text of ["", "urna", "/shard/0", "urna/shard/", "urna/shard/01", "urna/shard/0/1", "urna/shard/0/0", "urna/shard/x"]) {
+for (const text of [
+  "",
+  "urna",
+  "/shard/0",
+  "urna/shard/",
+  "urna/shard/01",
+  "urna/shard/0/1",
+  "urna/shard/0/0",
+  "urna/shard/x",
+]) {
   test(`"${text}" is not the name of a log`, () => {
     expect(parseLogOrigin(text)).toBeUndefined();
   });

@@ -51,19 +51,19 @@ export function formatElectionResult(result: ElectionResult): string {
 export function parseElectionResult(text: string): ElectionResult {
   const { origin, size, root, extensions } = parseCheckpoint(text);
   const [electionLine, definitionLine, closeLine, ballotsLine, ...countLines] = extensions;
-  const definition = valueOf("definition", definitionLine);
+  const definition = fieldValue("definition", definitionLine);
   demandFormat(/^[0-9a-f]{64}$/.test(definition), "the definition of the result is not 64 hex digits");
   return {
     checkpoint: { origin, size, root },
-    electionId: valueOf("election", electionLine),
+    electionId: fieldValue("election", electionLine),
     definitionHash: Buffer.from(definition, "hex"),
-    closeBatch: parseDecimal("the close batch", valueOf("close-batch", closeLine)),
-    ballots: parseDecimal("the number of ballots", valueOf("ballots", ballotsLine)),
+    closeBatch: parseDecimal("the close batch", fieldValue("close-batch", closeLine)),
+    ballots: parseDecimal("the number of ballots", fieldValue("ballots", ballotsLine)),
     contests: contestsOf(countLines),
   };
 }
 
-function valueOf(name: string, line: string | undefined): string {
+function fieldValue(name: string, line: string | undefined): string {
   const value = line?.startsWith(`${name} `) ? line.slice(name.length + 1) : "";
   demandFormat(/^[!-~]+$/.test(value), `the result has no line "${name} …" where it should be`);
   return value;

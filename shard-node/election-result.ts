@@ -5,6 +5,22 @@ import { RejectionError } from "#proto/rejections.ts";
 import { readCounts } from "./count-reader.ts";
 import type { ElectionEntry } from "./election-book.ts";
 
+/** Signed results, each worked out once: it sums up all counts of the shard, and anybody may ask for it (I9). */
+export class ElectionResults {
+  readonly #notes = new Map<string, Promise<Buffer>>();
+
+  /** `make` is called for the first who asks, and for the next one if it fails. */
+  note(origin: string, electionId: string, make: () => Promise<Buffer>): Promise<Buffer> {
+    const key = `${origin} ${electionId}`;
+    const known = this.#notes.get(key);
+    if (known !== undefined) return known;
+    const making = make();
+    this.#notes.set(key, making);
+    making.catch(() => this.#notes.delete(key));
+    return making;
+  }
+}
+
 /** The text to be signed. Throws RejectionError RESULTS_SEALED when the election's close is not durable yet. */
 export async function electionResultText(
   client: pg.Client,

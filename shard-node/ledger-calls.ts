@@ -3,7 +3,7 @@ import type { CallContext, ServiceImplementation } from "#mesh/service-call.ts";
 import type { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { formatLogOrigin } from "#proto/log-origin.ts";
 import { RejectionError } from "#proto/rejections.ts";
-import { electionResultText } from "./election-result.ts";
+import { ElectionResults, electionResultText } from "./election-result.ts";
 import { demandLeaf, demandSizes, proveConsistency, proveInclusion } from "./ledger-reader.ts";
 import type { ShardNode } from "./node.ts";
 import type { ReaderPool } from "./reader-pool.ts";
@@ -15,6 +15,7 @@ export type LedgerCalls = Pick<
 
 export function ledgerCalls(node: ShardNode, readers: ReaderPool): LedgerCalls {
   const read = <T>(work: Parameters<typeof readers.use<T>>[0], { signal }: CallContext) => readers.use(work, signal);
+  const results = new ElectionResults();
   return {
     getShardCheckpoint: async () => {
       const { note, verifierKey } = node.requireWriter().checkpoint;
@@ -29,15 +30,17 @@ export function ledgerCalls(node: ShardNode, readers: ReaderPool): LedgerCalls {
       demandSizes(oldSize, newSize, node.requireWriter().writer.feed.ledgerHead.size);
       return await read((client) => proveConsistency(client, Number(oldSize), Number(newSize)), call);
     },
-    getShardResult: async ({ electionId }, call) => {
+    getShardResult: async ({ electionId }) => {
       const { writer, checkpoint } = node.requireWriter();
       const election = writer.book.entry(electionId);
       if (election === undefined)
         throw new RejectionError("UNKNOWN_ELECTION", `no election has the id "${electionId}"`);
       const { durableBatch } = writer.feed;
       const origin = formatLogOrigin(writer.head);
-      const text = await read((client) => electionResultText(client, origin, election, durableBatch), call);
-      return { signedNote: checkpoint.sign(text) };
+      // Not ended by its first caller: others may wait for it too.
+      const make = async () =>
+        checkpoint.sign(await readers.use((client) => electionResultText(client, origin, election, durableBatch)));
+      return { signedNote: await results.note(origin, electionId, make) };
     },
     acceptShardLoss: async ({ requestedBy }) => ({ logOrigin: await node.acceptLoss(requestedBy) }),
   };

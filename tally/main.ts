@@ -43,6 +43,9 @@ const config = readConfig();
 const log = createLogger(config.name, config.logLevel);
 await runService(
   config.name,
-  async ({ fail }) => openTally({ config, directory: await openStaticDirectory(config.directoryFile, log), log, fail }),
+  async ({ fail, stop }) => {
+    const directory = await openStaticDirectory(config.directoryFile, log);
+    return openTally({ config, directory, log, fail, startAnew: stop });
+  },
   log,
 );

@@ -110,8 +110,10 @@ export class ScriptedMesh {
     const fail = (cause: unknown) => {
       throw cause;
     };
-    const tally = await openTally({ config, directory: this.#directory, log, times: this.#times, fail });
-    const running = new RunningTally(tally);
+    const anew = Promise.withResolvers<string>();
+    const startAnew = anew.resolve;
+    const tally = await openTally({ config, directory: this.#directory, log, times: this.#times, fail, startAnew });
+    const running = new RunningTally(tally, anew.promise);
     this.#closers.unshift(() => running.stop());
     return running;
   }
@@ -126,10 +128,13 @@ export class RunningTally {
   readonly client: Client<typeof TallyService>;
   readonly witness: Client<typeof WitnessService>;
   readonly tally: Tally;
+  /** Resolves, with the reason, when the tally wants to be started anew. */
+  readonly toStartAnew: Promise<string>;
   #stopped: Promise<void> | undefined;
 
-  constructor(tally: Tally) {
+  constructor(tally: Tally, toStartAnew: Promise<string>) {
     this.tally = tally;
+    this.toStartAnew = toStartAnew;
     this.client = createClient(TallyService, addressOf(tally.grpc));
     this.witness = createClient(WitnessService, addressOf(tally.grpc));
   }

@@ -31,10 +31,12 @@ export type FollowerParts = {
   readonly book: CountBook;
   readonly definitions: ElectionDefinitions;
   readonly reading: ShardReading;
-  readonly witness: Pick<ShardWitness, "hear">;
+  readonly witness: Pick<ShardWitness, "hear" | "generation">;
   readonly clock: Clock;
   readonly times: FollowerTimes;
   readonly log: Logger;
+  /** Called when the book holds counts of a log that has ended: the process must drain, and its successor begins anew. */
+  startAnew(reason: string): void;
 };
 
 type Writer = Extract<WriterSearch, { kind: "found" }>;
@@ -46,6 +48,8 @@ export class ShardFollower {
   readonly #log: Logger;
   /** Since when, monotonic, no writer was found that holds what was folded; undefined while one is. */
   #behindSinceMs: number | undefined;
+  /** Of the log that was folded; undefined until it is known. */
+  #generation: number | undefined;
   #complaint = "";
   #stampMs: number | undefined;
 
@@ -95,6 +99,7 @@ export class ShardFollower {
     try {
       const { signedNote } = await client.getShardCheckpoint({}, { deadlineMs: this.#parts.times.silenceMs, signal });
       this.#parts.witness.hear(signedNote, client);
+      this.#beganAnew();
     } catch (error) {
       if (!signal.aborted) this.#complain(`the shard does not show its checkpoint: ${String(error)}`);
     }
@@ -133,6 +138,7 @@ export class ShardFollower {
     }
     // Also of a message that cannot be folded: a shard that lost batches shows it by its checkpoint (I8).
     witness.hear(message.checkpoint, writer.client);
+    if (this.#beganAnew()) return false;
     const outcome = book.fold(shardId, message);
     switch (outcome.kind) {
       case "folded":
@@ -147,6 +153,22 @@ export class ShardFollower {
     reading.folded(message.throughBatch);
     if (message.stamp !== undefined) this.#stampMs = timestampMs(message.stamp);
     this.#settle(writer);
+    return true;
+  }
+
+  /**
+   * Whether the shard goes on with another log than the one that was folded: after a loss that an operator accepted, batches
+   * that were folded may be gone, and others bear their numbers.
+   */
+  #beganAnew(): boolean {
+    const { witness, book, shardId, startAnew } = this.#parts;
+    const { generation } = witness;
+    if (generation === undefined || generation === this.#generation) return false;
+    if (this.#generation === undefined || book.foldedBatch(shardId) === 0n) {
+      this.#generation = generation;
+      return false;
+    }
+    startAnew(`shard ${shardId} goes on as generation ${generation} of its log: all counts are folded anew`);
     return true;
   }
 

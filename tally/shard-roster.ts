@@ -19,6 +19,8 @@ export type RosterParts = {
   readonly log: Logger;
   /** Called when folding failed by a fault of our own: the book must not be trusted any more. */
   fail(cause: unknown): void;
+  /** Called when the book holds counts of a log that has ended. */
+  startAnew(reason: string): void;
 };
 
 export class ShardRoster {

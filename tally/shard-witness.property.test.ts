@@ -67,6 +67,7 @@ async function history(steps: readonly Step[]): Promise<SignedCheckpoint[]> {
     }
   }
   await witness.settled();
+  throughText(witness.record);
   return seen;
 }
 
@@ -93,6 +94,6 @@ test("whatever comes in whatever order, the highest checkpoint never goes back, 
         if (next.generation === last.generation) expect(areOfOneLog(last, next)).toBe(true);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 500 },
   );
 }, 60_000);

@@ -245,6 +245,17 @@ describe("a later generation", () => {
     expect(witness.findings.length).toBe(1);
   });
 
+  test("is not left for a proof of the one before that was still on its way", async () => {
+    await hear(ledger.note(100));
+    const release = reader.hold();
+    witness.hear(ledger.note(120), reader);
+    witness.hear(secondGeneration.note(90), reader);
+    release();
+    await witness.settled();
+    expect(witness.record?.highest).toMatchObject({ generation: 2, size: 90 });
+    expect(witness.findings.length).toBe(1);
+  });
+
   test("is not left again for the one before it", async () => {
     await hear(ledger.note(100), secondGeneration.note(90), ledger.note(101));
     clock.advance(times.shorterMsMax);

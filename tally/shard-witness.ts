@@ -69,6 +69,11 @@ export class ShardWitness {
     return this.#record;
   }
 
+  /** Of the log that is believed; undefined before the first checkpoint. */
+  get generation(): number | undefined {
+    return this.#record?.highest.generation;
+  }
+
   /** Sentences for people; empty while all is well. */
   get findings(): string[] {
     const { ledger, clock, times } = this.#parts;
@@ -102,6 +107,7 @@ export class ShardWitness {
     const twin = seen.find((one) => areTwins(one, claim));
     if (twin !== undefined && !twin.root.equals(claim.root)) this.#refuseTwin(twin, claim);
     else if (isBefore(claim, largest)) this.#refuse({ kind: "shorter", claim, than: largest }, note);
+    else if (claim.generation > largest.generation) this.#beginGeneration(claim);
     else if (twin === undefined) this.#waiting = claim;
     else if (twin === highest) this.#confirm();
   }
@@ -125,6 +131,8 @@ export class ShardWitness {
     this.#proving = next;
     const outcome = await this.#prove(record.highest, next, shard);
     this.#proving = undefined;
+    // Meanwhile a later generation began: nothing of this one is of interest any more.
+    if (this.generation !== next.generation) return true;
     switch (outcome) {
       case "continues":
         this.#keep(next);
@@ -161,8 +169,6 @@ export class ShardWitness {
     next: SignedCheckpoint,
     shard: LedgerReader,
   ): Promise<"continues" | "broken" | "unanswered"> {
-    // A loss was accepted between two generations, so the one need not continue the other.
-    if (next.generation > highest.generation) return "continues";
     const sizes = { oldSize: BigInt(highest.size), newSize: BigInt(next.size) };
     // Nobody is asked to prove that a tree continues the empty one.
     const proof =
@@ -185,16 +191,21 @@ export class ShardWitness {
 
   #keep(next: SignedCheckpoint): void {
     // Read now: that it signed two roots may have become known while the proof was on its way.
-    const record = this.#record;
-    if (record === undefined) throw new Error("ShardWitness: a checkpoint was proved to continue none");
-    const last = record.highest;
-    if (next.generation === last.generation) this.#replace({ ...record, highest: next });
-    else {
-      const losses = [...record.losses, { last, next }].slice(-lossesMax);
-      this.#replace({ ...record, highest: next, losses });
-      const notes = { last: excerpt(last.note), next: excerpt(next.note) };
-      this.#parts.log.error(notes, "the shard's log began anew: a loss was accepted");
-    }
+    if (this.#record === undefined) throw new Error("ShardWitness: a checkpoint was proved to continue none");
+    this.#replace({ ...this.#record, highest: next });
+    this.#confirm();
+  }
+
+  /** A loss was accepted, signed by the shard's key: nothing has to continue the log that ended. It is kept as evidence. */
+  #beginGeneration(next: SignedCheckpoint): void {
+    if (this.#record === undefined) throw new Error("ShardWitness: a generation after none");
+    const last = this.#record.highest;
+    this.#proving = undefined;
+    this.#waiting = undefined;
+    const losses = [...this.#record.losses, { last, next }].slice(-lossesMax);
+    this.#replace({ ...this.#record, highest: next, losses });
+    const notes = { last: excerpt(last.note), next: excerpt(next.note) };
+    this.#parts.log.error(notes, "the shard's log began anew: a loss was accepted");
     this.#confirm();
   }
 

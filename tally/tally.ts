@@ -56,9 +56,11 @@ export type TallyOptions = {
   readonly times?: Partial<FollowerTimes>;
   /** Called once the tally can no longer be trusted: the process must end, and its successor begins anew. */
   fail(cause: unknown): void;
+  /** Called when the tally must drain, and its successor fold everything anew; perhaps more than once. */
+  startAnew(reason: string): void;
 };
 
-export async function openTally({ config, directory, log, fail, ...options }: TallyOptions): Promise<Tally> {
+export async function openTally({ config, directory, log, fail, startAnew, ...options }: TallyOptions): Promise<Tally> {
   const clock = systemClock;
   const book = new CountBook();
   const times = { ...followerTimes, ...options.times };
@@ -66,7 +68,7 @@ export async function openTally({ config, directory, log, fail, ...options }: Ta
   const { deployment } = directory.current;
   const { stateFolder } = config;
   const witness = await Witness.open({ stateFolder, deployment, clock, times: witnessTimes, log });
-  const roster = new ShardRoster({ book, definitions, witness, clock, times, log, fail });
+  const roster = new ShardRoster({ book, definitions, witness, clock, times, log, fail, startAnew });
   roster.update(directory.current);
   directory.onChange((view) => roster.update(view));
   // A restarted tally must come after the one before it, which lived for longer than a millisecond.

@@ -84,6 +84,61 @@ test("a shard whose database went back is asked for its checkpoint, and people s
   ]);
 }, 15_000);
 
+describe("when an operator accepts the loss of a shard's tail, the tally folds everything anew (I7),", () => {
+  const successor = ledger.changed({ generation: 2 });
+  const lose = (...instead: readonly ReturnType<typeof vote>[]) => {
+    mesh.log(0).lose(2);
+    mesh.log(0).append({ state: OPEN }, ...instead);
+    mesh.node(0).ledger = { of: successor, size: 18 };
+    mesh.node(0).cutStreams();
+  };
+
+  beforeEach(async () => {
+    await highestOnceAt(20);
+    mesh.log(0).append(vote(), vote());
+    await tally.rootOnce(({ cut, region }) => cut?.vector.length === 2 && region?.ballots === 4n);
+  });
+
+  async function restarted(): Promise<string> {
+    const reason = await tally.toStartAnew;
+    await tally.stop();
+    tally = await mesh.openTally();
+    return reason;
+  }
+
+  test("also while the new log is still behind what was folded", async () => {
+    lose();
+    expect(await restarted()).toMatch(/shard 0 goes on as generation 2/);
+    const { cut } = await tally.rootOnce(({ region }) => region?.ballots === 2n);
+    expect(cut?.auditFindings).toEqual([expect.stringMatching(/generation 2 .* at least 2 leaves are missing$/)]);
+    expect(await highest()).toEqual(successor.note(18));
+  });
+
+  test("and folds none of the new log on top of the old", async () => {
+    lose(vote(), vote(), vote());
+    const seen: bigint[] = [];
+    const watch = async () => {
+      for await (const { region } of tally.client.watchTally({ electionId: "mayor" })) seen.push(region?.ballots ?? 0n);
+    };
+    const watched = expect(watch()).rejects.toMatchObject({ reason: "TALLY_UNAVAILABLE" });
+    await tally.toStartAnew;
+    await tally.stop();
+    await watched;
+    expect([...new Set(seen)]).toEqual([4n]);
+    tally = await mesh.openTally();
+    await tally.rootOnce(({ region }) => region?.ballots === 5n);
+  });
+
+  test("but not when it was away meanwhile and has folded nothing yet", async () => {
+    await tally.stop();
+    lose();
+    tally = await mesh.openTally();
+    await tally.rootOnce(({ region, cut }) => region?.ballots === 2n && cut?.auditFindings.length === 1);
+    mesh.log(0).append(vote());
+    await tally.rootOnce(({ region }) => region?.ballots === 3n);
+  });
+}, 15_000);
+
 describe("a report of an auditor", () => {
   const verifiedOf = (root: Awaited<ReturnType<RunningTally["root"]>>) =>
     root.cut?.verifiedThrough.map(({ shardId, batch }) => [shardId, Number(batch)]);

@@ -4,7 +4,7 @@
  */
 import { demandFormat } from "#proto/ledger/ledger-format-error.ts";
 import type { ShardLedger, SignedCheckpoint } from "./signed-checkpoint.ts";
-import { areTwins, isBefore, publicKeyIn, readSignedCheckpoint } from "./signed-checkpoint.ts";
+import { areTwins, publicKeyIn, readSignedCheckpoint } from "./signed-checkpoint.ts";
 
 /** Nothing in it changes; a later one takes its place. */
 export type WitnessRecord = {
@@ -67,7 +67,7 @@ type ReadNote = (note: unknown) => SignedCheckpoint;
 
 function readLoss(fields: Fields, read: ReadNote): AcceptedLoss {
   const loss = { last: read(fields["last"]), next: read(fields["next"]) };
-  demandFormat(isBefore(loss.last, loss.next), "a loss does not begin a later generation");
+  demandFormat(loss.last.generation < loss.next.generation, "a loss does not begin a later generation");
   return loss;
 }
 

@@ -1,13 +1,15 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fromJsonString } from "@bufbuild/protobuf";
+import pg from "pg";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import { ElectionDefinitionSchema } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
+import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
@@ -102,5 +104,53 @@ test("what an auditor reports to the tally is on the frames that routers serve, 
       expect(cut?.verifiedThrough).toEqual(cut?.vector);
     },
     { timeout: waitLimitMs, interval: 20 },
+  );
+});
+
+/** As an administrator with all rights to the database could: the last leaves are gone, and whatever tells of them. */
+async function cutOff(leaves: number): Promise<void> {
+  const client = new pg.Client({ connectionString: cluster.ownerUrl(0) });
+  await client.connect();
+  try {
+    await client.query(`
+      DELETE FROM urna.votes WHERE leaf_index >= ${leaves};
+      DELETE FROM urna.batches WHERE tree_size > ${leaves};
+      UPDATE urna.head SET tree_size = ${leaves}, batch_number = (SELECT max(number) FROM urna.batches)`);
+  } finally {
+    await client.end();
+  }
+}
+
+test("votes that were cut off stop the shard by the tally's word alone; once the loss is accepted, all is counted anew and the loss stays on view (I7, I8)", {
+  timeout: testLimitMs,
+}, async () => {
+  await cast("v-5", "v-6");
+  const { size } = await onceAt(6);
+  await cluster.stopProcess("shard-0-a");
+  await cutOff(size - 2);
+  rmSync(cluster.paths.stateFolder("shard-0-a"), { recursive: true });
+  await cluster.startProcess("shard-0-a");
+  const shard = createClient(ShardService, cluster.endpoints.shards[0]?.nodes[0]?.grpc ?? "");
+  try {
+    const refuses = async () => {
+      const { status } = await shard.getShardStatus({}, { deadlineMs: 2_000 });
+      expect(status?.notReadyBecause).toMatch(/the tally has a checkpoint .* 2 acknowledged votes are missing/);
+    };
+    await vi.waitFor(refuses, { timeout: waitLimitMs, interval: 50 });
+    const pid = cluster.pid("tally");
+    const { logOrigin } = await shard.acceptShardLoss({ requestedBy: "an operator" }, { deadlineMs: 20_000 });
+    expect(logOrigin).toBe("urna/shard/0/2");
+    await cluster.untilRestarted("tally", pid);
+  } finally {
+    shard.close();
+  }
+  await vi.waitFor(
+    async () => {
+      const { cut, region } = await tallies.getTally({ electionId }, { deadlineMs: 2_000 });
+      expect(region?.ballots).toBe(4n);
+      expect(cut?.missing).toEqual([]);
+      expect(cut?.auditFindings).toEqual([expect.stringMatching(/generation 2 .* 6 leaves, .* at least 2 leaves are/)]);
+    },
+    { timeout: waitLimitMs, interval: 50 },
   );
 });

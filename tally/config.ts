@@ -55,7 +55,13 @@ export const followerTimes = {
   behindMsMax: 3_000,
 };
 
-export const witnessTimes = { proofDeadlineMs: 5_000, unprovedMsMax: 30_000, shorterMsMax: 3_000, fileEveryMs: 1_000 };
+export const witnessTimes = {
+  proofDeadlineMs: 5_000,
+  proofEveryMs: 1_000,
+  unprovedMsMax: 30_000,
+  shorterMsMax: 3_000,
+  fileEveryMs: 1_000,
+};
 
 export const auditLimits = { silenceMs: 60_000, auditorsMax: 8 };
 

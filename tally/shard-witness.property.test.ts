@@ -46,7 +46,7 @@ async function history(steps: readonly Step[]): Promise<SignedCheckpoint[]> {
       ledger: { deployment, shardId: 0 },
       record,
       clock: new HandClock(),
-      times: { proofDeadlineMs: 1_000, unprovedMsMax: 30_000, shorterMsMax: 3_000 },
+      times: { proofDeadlineMs: 1_000, proofEveryMs: 0, unprovedMsMax: 30_000, shorterMsMax: 3_000 },
       log: createLogger("tally", "silent"),
       signal: new AbortController().signal,
       changed: () => {

@@ -8,7 +8,7 @@ import { ScriptedReader } from "./scripted-reader.ts";
 import { ShardWitness } from "./shard-witness.ts";
 import type { WitnessRecord } from "./witness-record.ts";
 
-const times = { proofDeadlineMs: 1_000, unprovedMsMax: 30_000, shorterMsMax: 3_000 };
+const times = { proofDeadlineMs: 1_000, proofEveryMs: 0, unprovedMsMax: 30_000, shorterMsMax: 3_000 };
 const ledger = new ScriptedLedger(0);
 const rewritten = ledger.changed({ rewrittenFrom: 90 });
 const secondGeneration = ledger.changed({ generation: 2, rewrittenFrom: 90 });

@@ -22,6 +22,8 @@ export type LedgerReader = Pick<ShardClient, "getShardCheckpoint" | "proveConsis
 
 export type WitnessTimes = {
   readonly proofDeadlineMs: number;
+  /** Between two proofs: a shard signs up to ten heads a second, and each proof reads from its tables. */
+  readonly proofEveryMs: number;
   /** How long a shard may owe a proof before people are told. */
   readonly unprovedMsMax: number;
   /**
@@ -55,6 +57,8 @@ export class ShardWitness {
   #proving: SignedCheckpoint | undefined;
   #waiting: SignedCheckpoint | undefined;
   /** Monotonic. */
+  #provedAtMs = Number.NEGATIVE_INFINITY;
+  /** Monotonic. */
   #unprovedSinceMs: number | undefined;
   #work: Promise<void> | undefined;
   #fault: (Fault & { readonly sinceMs: number }) | undefined;
@@ -85,7 +89,7 @@ export class ShardWitness {
   /** A message came from the shard, with a checkpoint or (empty) without. What was not answered before is asked again. */
   hear(note: Uint8Array, shard: LedgerReader): void {
     if (note.length > 0) this.#take(Buffer.from(note));
-    if (this.#unread !== undefined || this.#waiting !== undefined) this.#work ??= this.#advance(shard);
+    if (this.#unread !== undefined || this.#isProofDue) this.#work ??= this.#advance(shard);
   }
 
   /** Resolves when nothing is under way. */
@@ -112,11 +116,16 @@ export class ShardWitness {
     else if (twin === highest) this.#confirm();
   }
 
-  /** Until nothing waits, or the shard does not answer. */
+  get #isProofDue(): boolean {
+    const { clock, times } = this.#parts;
+    return this.#waiting !== undefined && clock.monotonicMs() - this.#provedAtMs >= times.proofEveryMs;
+  }
+
+  /** Until nothing waits that may be asked about now, or the shard does not answer. */
   async #advance(shard: LedgerReader): Promise<void> {
     try {
       if (this.#record === undefined) await this.#meet(shard);
-      while (this.#record !== undefined && this.#waiting !== undefined) {
+      while (this.#record !== undefined && this.#waiting !== undefined && this.#isProofDue) {
         const answered = await this.#check(this.#record, this.#waiting, shard);
         if (!answered) return;
       }
@@ -130,6 +139,7 @@ export class ShardWitness {
     this.#waiting = undefined;
     this.#proving = next;
     const outcome = await this.#prove(record.highest, next, shard);
+    this.#provedAtMs = this.#parts.clock.monotonicMs();
     this.#proving = undefined;
     // Meanwhile a later generation began: nothing of this one is of interest any more.
     if (this.generation !== next.generation) return true;

@@ -9,7 +9,13 @@ import { ScriptedReader } from "./scripted-reader.ts";
 import { Witness } from "./witness.ts";
 
 const log = createLogger("tally", "silent");
-const times = { proofDeadlineMs: 1_000, unprovedMsMax: 30_000, shorterMsMax: 3_000, fileEveryMs: 1_000 };
+const times = {
+  proofDeadlineMs: 1_000,
+  proofEveryMs: 0,
+  unprovedMsMax: 30_000,
+  shorterMsMax: 3_000,
+  fileEveryMs: 1_000,
+};
 const ledgers = [new ScriptedLedger(0), new ScriptedLedger(1)] as const;
 
 let clock: HandClock;

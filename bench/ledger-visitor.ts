@@ -1,6 +1,6 @@
 /**
- * A stranger who asks LedgerService and believes nothing: keeps every checkpoint that was ever shown, in order, and has a
- * program of other people (go-verifier.ts) check them and the receipts. Only what goes over the wire reaches that program.
+ * A stranger who asks LedgerService and believes nothing: keeps every checkpoint that was ever shown, in order, and has the
+ * Go program (go-verifier.ts) check them and the receipts. Only what goes over the wire reaches that program.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

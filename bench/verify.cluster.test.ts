@@ -1,6 +1,5 @@
 /** Receipts and checkpoints of a real cluster, checked from outside by the Go program: also after faults (I8). */
-import { mkdtempSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -19,13 +18,14 @@ if (goIsRequired) {
 const startLimitMs = 500_000;
 const receiptsMax = 200;
 
-describe.skipIf(missing !== undefined)("a stranger with a program of other people", () => {
-  const folder = mkdtempSync(join(tmpdir(), "urna-verify-test-"));
+describe.skipIf(missing !== undefined)("a stranger with the Go program", () => {
   const electionId = "town";
+  let folder: string;
   let story: Story;
   let visitor: LedgerVisitor;
 
   beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "urna-verify-test-"));
     const go = await GoVerifier.build();
     story = await Story.start({ shards: 2, routers: 2, spares: 1 });
     visitor = await LedgerVisitor.arrive(story.routers, go, folder);
@@ -35,7 +35,7 @@ describe.skipIf(missing !== undefined)("a stranger with a program of other peopl
   afterAll(async () => {
     visitor?.close();
     await story?.[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   });
 
   /** The leaves that receipts name, by shard: at most so many each, the newest. */

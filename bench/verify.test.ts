@@ -1,6 +1,5 @@
 /** What Urna hands out, checked by a Go program that knows nothing of Urna: see bench/verify/README.md. */
-import { mkdtempSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -22,11 +21,12 @@ const stranger = new GrownLog(log.origin, "another key");
 log.grow(sizeMax);
 stranger.grow(sizeMax);
 
-describe.skipIf(missing !== undefined)("by a program of strangers", () => {
-  const folder = mkdtempSync(join(tmpdir(), "urna-verify-test-"));
+describe.skipIf(missing !== undefined)("the Go program", () => {
+  let folder: string;
   let go: GoVerifier;
 
   beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "urna-verify-test-"));
     go = await GoVerifier.build();
   }, buildLimitMs);
 
@@ -63,16 +63,16 @@ describe.skipIf(missing !== undefined)("by a program of strangers", () => {
     return go.check("consistency", ...paths, key);
   }
 
-  test("its source is formatted and vetted", async () => {
+  test("is formatted, and vetted", async () => {
     expect(await goComplaints()).toBe("");
   }, 60_000);
 
-  test("the known answers are what it makes", async () => {
+  test("makes the known answers that are checked in", async () => {
     const verdict = await go.check("vectors", join(import.meta.dirname, "../proto/ledger/known-answers.json"));
     expect(verdict.lines).toEqual([expect.stringMatching(/^ok: /)]);
   });
 
-  test("receipts of a growing tree are accepted at every size (I8)", async () => {
+  test("accepts the receipts of a growing tree at every size (I8)", async () => {
     const files = new Map<string, Buffer>();
     for (const size of sizes.filter((size) => size > 0)) {
       for (const index of new Set([0, 1, Math.floor(size / 2), size - 2, size - 1])) {
@@ -86,7 +86,7 @@ describe.skipIf(missing !== undefined)("by a program of strangers", () => {
     );
   });
 
-  test("a receipt with any one of its bits flipped is refused", async () => {
+  test("refuses a receipt with any one of its bits flipped", async () => {
     const receipt = await log.receipt(4, 7);
     const files = new Map([["whole", receipt]]);
     for (let bit = 0; bit < receipt.length * 8; bit++) {
@@ -98,7 +98,7 @@ describe.skipIf(missing !== undefined)("by a program of strangers", () => {
     expect(verdict.lines.filter((line) => line.startsWith("ok: "))).toEqual([expect.stringMatching(/^ok: whole: /)]);
   }, 60_000);
 
-  test("a receipt that is cut off anywhere is refused", async () => {
+  test("refuses a receipt that is cut off, wherever", async () => {
     const receipt = await log.receipt(4, 7);
     const files = new Map(receipt.keys().map((length) => [`first-${length}-bytes`, receipt.subarray(0, length)]));
     const verdict = await checkReceipts("cut", files);
@@ -168,7 +168,7 @@ describe.skipIf(missing !== undefined)("by a program of strangers", () => {
     ["an empty file", /start with the line/, async () => Buffer.alloc(0)],
   ];
 
-  test.each(refusals)("a receipt with %s is refused", async (name, why, make) => {
+  test.each(refusals)("refuses a receipt with %s", async (name, why, make) => {
     const { lines } = await checkReceipts(name.replaceAll(" ", "-"), new Map([["receipt", await make()]]));
     expect(lines).toEqual([expect.stringMatching(/^refused: receipt: /)]);
     expect(lines[0]).toMatch(why);
@@ -182,14 +182,14 @@ describe.skipIf(missing !== undefined)("by a program of strangers", () => {
     ["no key", /malformed/, ""],
   ];
 
-  test.each(keys)("a receipt checked with %s is refused", async (name, why, key) => {
+  test.each(keys)("refuses a receipt that is checked with %s", async (name, why, key) => {
     const files = new Map([["receipt", await log.receipt(5, 8)]]);
     const { lines } = await checkReceipts(name.replaceAll(" ", "-"), files, key);
     expect(lines).toEqual([expect.stringMatching(/^refused: /)]);
     expect(lines[0]).toMatch(why);
   });
 
-  test("every checkpoint of a growing tree continues every one before (I8)", async () => {
+  test("sees every checkpoint of a growing tree continue every one before (I8)", async () => {
     for (const [i, newSize] of sizes.entries()) {
       for (const oldSize of sizes.slice(0, i + 1)) {
         const { lines } = await checkConsistency(await consistencyOf(oldSize, newSize));
@@ -259,13 +259,13 @@ describe.skipIf(missing !== undefined)("by a program of strangers", () => {
     return { older: await log.checkpoint(oldSize), newer: await forged.checkpoint(newSize), proof };
   }
 
-  test.each(breaks)("no continuation is seen in %s (I8)", async (_, why, make) => {
+  test.each(breaks)("sees no continuation in %s (I8)", async (_, why, make) => {
     const { lines } = await checkConsistency(await make());
     expect(lines).toEqual([expect.stringMatching(/^refused: /)]);
     expect(lines[0]).toMatch(why);
   });
 
-  test("what it does not understand is neither accepted nor refused", async () => {
+  test("neither accepts nor refuses what it does not understand", async () => {
     await expect(go.check("receipt")).rejects.toThrow(/exit code 2.*usage: verify/s);
   });
 });

@@ -1,8 +1,8 @@
 // Command verify checks from outside what Urna hands out: receipts, checkpoints, and that checkpoints continue one another.
 //
-// It shares no line with Urna. It was written from the public documents alone (C2SP tlog-proof, signed-note and
-// tlog-checkpoint; RFC 6962), and everything that matters is computed by golang.org/x/mod, the library that checks
-// the checksum database of Go itself.
+// It shares no line with the rest of Urna. It reads files as the public documents define them (C2SP tlog-proof, signed-note
+// and tlog-checkpoint; RFC 6962); whatever is hashed or signed is checked by golang.org/x/mod, the library that checks the
+// checksum database of Go itself.
 //
 //	verify receipt FILE VKEY                     a tlog-proof file: is its entry in the tree that VKEY signed?
 //	verify receipts DIR VKEY                     the same for every file of a folder, a line each

@@ -16,9 +16,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "shard-node": ["proto", "mesh"],
   tally: ["proto", "mesh"],
   web: ["proto", "mesh"],
-  bench: ["proto", "mesh", "deploy"],
+  auditor: ["proto", "mesh"],
+  bench: ["proto", "mesh", "deploy", "auditor"],
   deploy: ["proto", "mesh", "bench", "web"],
-  cli: ["proto", "mesh", "bench", "deploy"],
+  cli: ["proto", "mesh", "auditor", "bench", "deploy"],
   spec: ["proto"],
 };
 

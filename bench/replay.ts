@@ -26,7 +26,7 @@ export type ReplayOptions = {
   readonly file: ElectionFile;
   /** Open loop at this rate; without it closed loop. */
   readonly ratePerSecond?: number;
-  /** Calls under way in a closed loop; default 8. */
+  /** Calls under way in a closed loop; default 16: fewer leave the shards' batches small, more only wait longer. */
   readonly callsInFlight?: number;
   /** Deadline of a call; default 10 s. */
   readonly callDeadlineMs?: number;
@@ -98,7 +98,7 @@ class Replay {
   #finished = false;
 
   constructor(options: ReplayOptions, account: ReplayAccount) {
-    const { file, ratePerSecond, routers, callsInFlight = 8 } = options;
+    const { file, ratePerSecond, routers, callsInFlight = 16 } = options;
     if (ratePerSecond !== undefined && !(ratePerSecond > 0)) throw new RangeError("replay: the rate must be above 0");
     this.#options = options;
     this.#account = account;

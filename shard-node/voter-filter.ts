@@ -5,14 +5,14 @@
  * quarter of the primaries' CPU went into looking up voters who were not there.
  *
  * Blocked: all bits of a nullifier lie in one block of 64 bytes. Nullifiers are HMACs, so their own bits serve as hashes.
- * It grows by segments, each eight times as large as the one before, at 32 bits a voter: one in about 100,000 is looked up in
- * vain.
+ * It grows by a few segments, each far larger than the one before, because every one is a miss of the processor's cache; at 32
+ * bits a voter, one in about 100,000 is looked up in vain.
  */
 
 const blockWords = 16;
 const votersPerBlock = 16;
-const segmentVoters = [2 ** 14, 2 ** 17, 2 ** 20, 2 ** 23] as const;
-/** Beyond it the filter gives up, and every voter is looked up (I9): it has 37 MB then. */
+const segmentVoters = [2 ** 14, 2 ** 19, 2 ** 23] as const;
+/** Beyond it the filter gives up, and every voter is looked up (I9): it has 36 MB then. */
 export const filterVotersMax = segmentVoters.reduce((sum, voters) => sum + voters, 0);
 
 /** Where in a nullifier the bits are taken from. Not from its start: that is the slot, alike for all of a shard. */

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import { compareLedger, isKept, ledgerCostMarkdown, type ReplayFigures } from "./ledger-cost-report.ts";
+import { compareLedger, isKept, type LedgerPair, ledgerCostMarkdown, undisturbed } from "./ledger-cost-report.ts";
 import { PatchedCheckout } from "./patched-checkout.ts";
+import type { ReplayFigures } from "./replay-run.ts";
 
-function replayed(votesPerSecond: number, shardNodes: number): ReplayFigures {
+function replayed(votesPerSecond: number, shardNodes: number, otherCores = 0.1): ReplayFigures {
   return {
     votes: 1_000,
     votes_per_second: votesPerSecond,
@@ -10,13 +11,18 @@ function replayed(votesPerSecond: number, shardNodes: number): ReplayFigures {
     p99_ms: 9,
     cpu_us_a_vote: { routers: 5, "shard nodes": shardNodes },
     cpu_us_a_vote_in_all: 5 + shardNodes,
+    other_cores: otherCores,
     postgres: "18.4",
   };
 }
 
-const on = [replayed(90, 9), replayed(50, 8), replayed(88, 10)];
-const off = [replayed(100, 5), replayed(50, 5), replayed(110, 5)];
-const comparison = compareLedger(on, off);
+const pairs: LedgerPair[] = [
+  { on: replayed(90, 9), off: replayed(100, 5) },
+  { on: replayed(50, 8), off: replayed(50, 5) },
+  { on: replayed(88, 10), off: replayed(110, 5) },
+];
+const disturbed: LedgerPair = { on: replayed(10, 20, 0.9), off: replayed(100, 5) };
+const comparison = compareLedger(pairs);
 
 test("the ledger's cost is the median over pairs, so that one busy minute does not decide", () => {
   expect(comparison.rate_kept).toBe(0.9);
@@ -25,13 +31,20 @@ test("the ledger's cost is the median over pairs, so that one busy minute does n
   expect(comparison.off).toMatchObject({ votes_per_second: 100, cpu_us_a_vote_in_all: 10 });
 });
 
-test("less than 85 % of the rate is not what was promised", () => {
-  expect(isKept(compareLedger([replayed(85, 9)], [replayed(100, 5)]))).toBe(true);
-  expect(isKept(compareLedger([replayed(84, 9)], [replayed(100, 5)]))).toBe(false);
+test("a pair during which the machine was busy is set aside, but shown", () => {
+  const compared = compareLedger([disturbed, ...pairs]);
+  expect(undisturbed([disturbed, ...pairs])).toEqual(pairs);
+  expect({ ...compared, runs: [] }).toEqual({ ...comparison, runs: [] });
+  expect(compared.runs).toHaveLength(4);
 });
 
-test("replays without a counterpart are not compared", () => {
-  expect(() => compareLedger(on, off.slice(1))).toThrow(/counterpart/);
+test("where the machine was never quiet, all pairs are compared", () => {
+  expect(compareLedger([disturbed, disturbed])).toMatchObject({ compared: 2, rate_kept: 0.1 });
+});
+
+test("less than 85 % of the rate is not what was promised", () => {
+  expect(isKept(compareLedger([{ on: replayed(85, 9), off: replayed(100, 5) }]))).toBe(true);
+  expect(isKept(compareLedger([{ on: replayed(84, 9), off: replayed(100, 5) }]))).toBe(false);
 });
 
 test("the result says what was measured, on what, and by how much the sides differ", () => {
@@ -50,6 +63,8 @@ test("the result says what was measured, on what, and by how much the sides diff
   expect(text).toContain("| votes/s | 88 | 100 | −12 |");
   expect(text).toContain("| shard nodes | 9.00 | 5.00 | +4.00 |");
   expect(text).toContain("keeps **90.0 %** of the rate");
+  expect(text).toContain("3 of 3 pairs are\ncompared: those during which");
+  expect(text).toContain("| 90 | 100 | 14.00 | 10.00 | 0.1 | 0.1 |");
 });
 
 test("the patch that takes the ledger out still applies", async () => {

@@ -1,16 +1,9 @@
 /** Replays with the ledger and without, compared. */
 import type { BenchConditions } from "#bench/bench-conditions.ts";
+import type { ReplayFigures } from "#bench/replay-run.ts";
 
-/** What bench/replay-once.ts prints. */
-export type ReplayFigures = {
-  readonly votes: number;
-  readonly votes_per_second: number;
-  readonly p50_ms: number;
-  readonly p99_ms: number;
-  readonly cpu_us_a_vote: Readonly<Record<string, number>>;
-  readonly cpu_us_a_vote_in_all: number;
-  readonly postgres: string;
-};
+/** Replays that ran one after the other. */
+export type LedgerPair = { readonly on: ReplayFigures; readonly off: ReplayFigures };
 
 type Side = {
   readonly votes_per_second: number;
@@ -20,9 +13,11 @@ type Side = {
 };
 
 export type LedgerComparison = {
-  /** In the order in which they ran: each with the ledger before the one without. */
-  readonly runs: readonly { readonly on: ReplayFigures; readonly off: ReplayFigures }[];
-  /** Medians, figure by figure. */
+  /** All of them, in the order in which they ran. */
+  readonly runs: readonly LedgerPair[];
+  /** How many are compared: those that nothing disturbed, or all where there is none. */
+  readonly compared: number;
+  /** Medians over these, figure by figure. */
   readonly on: Side;
   readonly off: Side;
   /** Median of the pairs' ratios: the rate with the ledger over the rate without. */
@@ -40,20 +35,25 @@ export type LedgerCostReport = LedgerComparison & {
 /** Of the rate without ledger, what was promised to be kept. */
 const promisedShare = 0.85;
 
-/** `on[i]` and `off[i]` ran one after the other. */
-export function compareLedger(on: readonly ReplayFigures[], off: readonly ReplayFigures[]): LedgerComparison {
-  const runs = on.map((figures, i) => {
-    const without = off[i];
-    if (without === undefined || off.length !== on.length) throw new Error("a replay without its counterpart");
-    return { on: figures, off: without };
-  });
-  const cpu = (figures: ReplayFigures) => figures.cpu_us_a_vote_in_all;
+/** More cores than these, busy with other things, disturb a replay; the kernel's own work takes 0.1 to 0.2. */
+const otherCoresMax = 0.3;
+
+/** Pairs during which the machine did little else. */
+export function undisturbed(runs: readonly LedgerPair[]): LedgerPair[] {
+  return runs.filter(({ on, off }) => [on, off].every(({ other_cores = 0 }) => other_cores <= otherCoresMax));
+}
+
+export function compareLedger(runs: readonly LedgerPair[]): LedgerComparison {
+  const quiet = undisturbed(runs);
+  const pairs = quiet.length > 0 ? quiet : runs;
+  const kept = (ratio: (pair: LedgerPair) => number) => round(median(pairs.map(ratio)), 3);
   return {
     runs,
-    on: mediansOf(on),
-    off: mediansOf(off),
-    rate_kept: round(median(runs.map((pair) => pair.on.votes_per_second / pair.off.votes_per_second)), 3),
-    rate_kept_by_cpu: round(median(runs.map((pair) => cpu(pair.off) / cpu(pair.on))), 3),
+    compared: pairs.length,
+    on: mediansOf(pairs.map(({ on }) => on)),
+    off: mediansOf(pairs.map(({ off }) => off)),
+    rate_kept: kept(({ on, off }) => on.votes_per_second / off.votes_per_second),
+    rate_kept_by_cpu: kept(({ on, off }) => off.cpu_us_a_vote_in_all / on.cpu_us_a_vote_in_all),
   };
 }
 
@@ -62,7 +62,7 @@ export function isKept({ rate_kept }: LedgerComparison): boolean {
 }
 
 export function ledgerCostMarkdown(report: LedgerCostReport): string {
-  const { name, conditions, runs, on, off } = report;
+  const { name, conditions, runs, compared, on, off } = report;
   const { date, command, commit, cpu, cores, memoryGiB, system, node, postgres } = conditions;
   const parts = Object.keys(on.cpu_us_a_vote);
   const partRows = parts.map((part) => row(part, on.cpu_us_a_vote[part] ?? 0, off.cpu_us_a_vote[part] ?? 0, micros));
@@ -70,9 +70,9 @@ export function ledgerCostMarkdown(report: LedgerCostReport): string {
 
 \`${command}\` at commit ${commit}, ${date}.
 
-${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}; Node ${node}, Postgres ${postgres}. ${runs.length} pairs of replays of the
-${count(runs[0]?.on.votes ?? 0)} votes of the real election, one with the ledger and one without after the other, everything on this one machine.
-Medians:
+${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}; Node ${node}, Postgres ${postgres}. Replays of the ${count(runs[0]?.on.votes ?? 0)} votes of
+the real election, one with the ledger and one without after the other, everything on this one machine. ${compared} of ${runs.length} pairs are
+compared: ${choice(report)}. Medians:
 
 | | with ledger | without | difference |
 |---|---|---|---|
@@ -82,9 +82,30 @@ ${partRows.join("\n")}
 ${row("µs CPU a vote in all", on.cpu_us_a_vote_in_all, off.cpu_us_a_vote_in_all, micros)}
 
 The ledger keeps **${percent(report.rate_kept)}** of the rate (median of the pairs; ${percent(promisedShare)} were promised), and by CPU a vote, which a busy
-machine changes less, ${percent(report.rate_kept_by_cpu)}. Pair by pair, votes/s with and without:
-${runs.map((pair) => `${count(pair.on.votes_per_second)} and ${count(pair.off.votes_per_second)}`).join("; ")}.
+machine changes less, ${percent(report.rate_kept_by_cpu)}. All pairs, as they ran:
+
+| votes/s with | without | µs CPU a vote with | without | other cores with | without |
+|---|---|---|---|---|---|
+${runs.map(pairRow).join("\n")}
 `;
+}
+
+function choice({ runs, compared }: LedgerComparison): string {
+  if (compared === runs.length && undisturbed(runs).length < runs.length)
+    return "the machine was busy during all of them";
+  return `those during which other things took no more than ${otherCoresMax} cores`;
+}
+
+function pairRow({ on, off }: LedgerPair): string {
+  const cells = [
+    count(on.votes_per_second),
+    count(off.votes_per_second),
+    micros(on.cpu_us_a_vote_in_all),
+    micros(off.cpu_us_a_vote_in_all),
+    on.other_cores ?? "not known",
+    off.other_cores ?? "not known",
+  ];
+  return `| ${cells.join(" | ")} |`;
 }
 
 function mediansOf(runs: readonly ReplayFigures[]): Side {

@@ -1,4 +1,4 @@
-/** CPU time of processes with all that they started, where the system has /proc; elsewhere nothing. */
+/** CPU time, where the system has /proc; elsewhere nothing. */
 import { readdirSync, readFileSync } from "node:fs";
 
 const ticksPerSecond = 100;
@@ -12,6 +12,20 @@ export function cpuSecondsByProcess(): Map<number, number> {
     for (const pid of [Number(entry), stat.parent]) seconds.set(pid, (seconds.get(pid) ?? 0) + stat.seconds);
   }
   return seconds;
+}
+
+/**
+ * Seconds that the machine's cores have been busy so far, with whatever, a host's other guests included. Undefined where the
+ * system does not tell.
+ */
+export function machineCpuSeconds(): number | undefined {
+  try {
+    const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] =
+      /^cpu +(.*)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1]?.split(" ").map(Number) ?? [];
+    return (user + nice + system + irq + softIrq + steal) / ticksPerSecond;
+  } catch {
+    return undefined;
+  }
 }
 
 function listProcesses(): string[] {

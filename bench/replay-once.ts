@@ -1,11 +1,13 @@
 /**
  * One replay of the real election against a cluster of its own; prints one line of JSON: the rate, the latency, and the
- * microseconds of CPU that each part spent on a vote, which a busy machine changes far less than the rate.
+ * microseconds of CPU that each part spent on a vote, which a busy machine changes far less than the rate. How busy it was
+ * with other things is said, too.
  */
 import { join } from "node:path";
 import { withSession } from "#bench/checker-shard.ts";
 import { cpuByPart } from "#bench/cluster-cpu.ts";
 import { readElectionFile } from "#bench/election-file.ts";
+import { machineCpuSeconds } from "#bench/process-cpu.ts";
 import { replay } from "#bench/replay.ts";
 import { ensureElection } from "#deploy/demo-election.ts";
 import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";
@@ -16,9 +18,13 @@ const routers = cluster.endpoints.routers.map(({ grpc }) => grpc);
 const never = new AbortController().signal;
 await ensureElection({ routers, adminToken: cluster.adminToken() }, file, never);
 
+const startMs = performance.now();
+const machineBefore = machineCpuSeconds();
 const before = cpuByPart(cluster);
 const report = await replay({ routers, file });
 const after = cpuByPart(cluster);
+const machineAfter = machineCpuSeconds();
+const seconds = (performance.now() - startMs) / 1_000;
 if (report.recorded !== file.ballotCount) throw new Error(`${report.recorded} of ${file.ballotCount} were recorded`);
 
 const postgres = await withSession(
@@ -30,6 +36,12 @@ const microsecondsAVote = (part: string) =>
 const cpu = Object.fromEntries(
   [...after.keys()].map((part) => [part, Math.round(microsecondsAVote(part) * 100) / 100]),
 );
+const inAll = Object.values(cpu).reduce((sum, part) => sum + part, 0);
+const ownSeconds = (inAll * report.recorded) / 1e6;
+const otherCores =
+  machineBefore === undefined || machineAfter === undefined
+    ? undefined
+    : (machineAfter - machineBefore - ownSeconds) / seconds;
 console.log(
   JSON.stringify({
     votes: report.recorded,
@@ -37,7 +49,8 @@ console.log(
     p50_ms: Math.round(report.p50Ms),
     p99_ms: Math.round(report.p99Ms),
     cpu_us_a_vote: cpu,
-    cpu_us_a_vote_in_all: Math.round(Object.values(cpu).reduce((sum, part) => sum + part, 0) * 100) / 100,
+    cpu_us_a_vote_in_all: Math.round(inAll * 100) / 100,
+    other_cores: otherCores === undefined ? undefined : Math.round(otherCores * 100) / 100,
     postgres,
   }),
 );

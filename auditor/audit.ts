@@ -12,6 +12,7 @@
  */
 
 import { concludeSlots, concludeTotals, concludeVoters } from "./audit-conclusions.ts";
+import type { Finding } from "./audit-finding.ts";
 import type { AuditReport, ShardReport } from "./audit-report.ts";
 import { readAuditState, writeAuditState } from "./audit-state.ts";
 import { DefinitionPool } from "./definition-pool.ts";
@@ -37,6 +38,8 @@ export type AuditOptions = {
   readonly tilesHeldMax?: number | undefined;
   readonly voterMemoryBytesMax?: number | undefined;
   readonly onProgress: (progress: AuditProgress) => void;
+  /** Hears of a finding as soon as it is sure; a pass that is begun anew may tell it again. */
+  readonly onFinding?: ((finding: Finding) => void) | undefined;
   readonly signal: AbortSignal;
 };
 
@@ -76,6 +79,11 @@ export class Audit {
     return await this.#attempted(undefined);
   }
 
+  /** Whether there are shards of which `readNew` can read on. */
+  get canReadNew(): boolean {
+    return this.#resumes.size > 0;
+  }
+
   /** Reads what was added since, on shards of which nothing was wrong: rows, leaves, roots and counts; no tallies. */
   async readNew(): Promise<AuditReport> {
     return await this.#attempted(this.#resumes);
@@ -94,7 +102,7 @@ export class Audit {
   async #pass(resumes: ReadonlyMap<number, Resume> | undefined): Promise<AuditReport> {
     const { targets, services, stateFile, signal, voterMemoryBytesMax } = this.#options;
     const [startedMs, cpu] = [performance.now(), process.cpuUsage()];
-    const findings = new FindingBook();
+    const findings = new FindingBook(this.#options.onFinding);
     const state = await readAuditState(stateFile);
     const sketches = await Promise.all(targets.map(sketchShard));
     const elections = resumes === undefined ? electionsIn(sketches, this.#options.elections) : [];
@@ -111,7 +119,7 @@ export class Audit {
     if (voters !== undefined) concludeVoters(voters, keys, findings);
     concludeTotals(elections, word, roster, outcomes, findings);
     await this.#save(roster, carriedHashes);
-    this.#resumes = resumesOf(outcomes, findings, resumes);
+    this.#resumes = resumesOf(outcomes, findings, this.#resumes);
     const { user, system } = process.cpuUsage(cpu);
     return {
       shards: outcomes.map((outcome) => shardReport(outcome, roster, findings)),
@@ -211,17 +219,18 @@ function checkHomes(
   }
 }
 
-/** Shards of which something is wrong are read whole the next time. */
+/** Shards of which something is wrong are read whole the next time; of two passes that overlap, the one that came farther counts. */
 function resumesOf(
   outcomes: readonly ShardOutcome[],
   findings: FindingBook,
-  before: ReadonlyMap<number, Resume> | undefined,
+  present: ReadonlyMap<number, Resume>,
 ): Map<number, Resume> {
-  const resumes = new Map<number, Resume>(before);
+  const resumes = new Map(present);
   for (const { shardId, pass } of outcomes) {
-    resumes.delete(shardId);
     const isClean = !findings.kept.some((finding) => finding.shardId === shardId);
-    if (isClean && pass.resume !== undefined) resumes.set(shardId, pass.resume);
+    const known = resumes.get(shardId)?.start.number ?? -1;
+    if (!isClean || pass.resume === undefined) resumes.delete(shardId);
+    else if (pass.resume.start.number > known) resumes.set(shardId, pass.resume);
   }
   return resumes;
 }

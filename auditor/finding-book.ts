@@ -5,16 +5,24 @@ import type { Finding, FindingKind } from "./audit-finding.ts";
 export const findingsKeptMax = 100;
 
 export class FindingBook {
+  readonly #onFinding: (finding: Finding) => void;
   readonly #kept: Finding[] = [];
   readonly #counts = new Map<string, number>();
   #count = 0;
+
+  /** `onFinding` hears at once of each finding that is kept. */
+  constructor(onFinding: (finding: Finding) => void = () => {}) {
+    this.#onFinding = onFinding;
+  }
 
   add(finding: Finding): void {
     const key = `${finding.kind} ${finding.shardId}`;
     const count = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, count);
     this.#count += 1;
-    if (count <= findingsKeptMax) this.#kept.push(finding);
+    if (count > findingsKeptMax) return;
+    this.#kept.push(finding);
+    this.#onFinding(finding);
   }
 
   demand(holds: boolean, finding: () => Finding): void {

@@ -8,7 +8,12 @@ export type Endpoints = {
   readonly file: string;
   readonly routers: readonly { readonly grpc: string; readonly connect: string }[];
   readonly tally: { readonly grpc: string; readonly connect: string };
-  readonly shards: readonly { readonly id: number; readonly nodes: readonly { readonly grpc: string }[] }[];
+  readonly shards: readonly {
+    readonly id: number;
+    readonly nodes: readonly { readonly grpc: string }[];
+    /** URL of the standby's database, for a role that reads everything; undefined where there is none. */
+    readonly standby: string | undefined;
+  }[];
   /** Absolute. */
   readonly adminTokenFile: string | undefined;
 };
@@ -42,6 +47,10 @@ export function parseEndpoints(file: string, text: string): Endpoints {
       return {
         id: Number(shard["id"]),
         nodes: nodes.map((node) => ({ grpc: reader.text(reader.object(node, "shards.nodes")["grpc"], "grpc") })),
+        standby: reader
+          .list(shard["postgres"], "shards.postgres")
+          .map((server) => reader.standbyUrl(server))
+          .find((url) => url !== undefined),
       };
     }),
     adminTokenFile: typeof tokenFile === "string" ? resolve(dirname(file), tokenFile) : undefined,
@@ -82,6 +91,14 @@ class EndpointsReader {
   listener(value: unknown, field: string): { grpc: string; connect: string } {
     const { grpc, connect } = this.object(value, field);
     return { grpc: this.text(grpc, `${field}.grpc`), connect: this.text(connect, `${field}.connect`) };
+  }
+
+  /** Undefined for a server that is not a standby. */
+  standbyUrl(value: unknown): string | undefined {
+    const { role, host, port, database, user } = this.object(value, "shards.postgres");
+    if (role !== "standby") return undefined;
+    const [server, name] = [this.text(host, "shards.postgres.host"), this.text(database, "shards.postgres.database")];
+    return `postgres://${this.text(user, "shards.postgres.user")}@${server}:${Number(port)}/${name}`;
   }
 
   #wrong(field: string, wanted: string): UsageError {

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { demoJson } from "#deploy/demo-result.ts";
 import packageFile from "../package.json" with { type: "json" };
+import { addAuditCommand } from "./audit-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { withExamples } from "./command-context.ts";
 import { commandFailure } from "./command-failure.ts";
@@ -55,6 +56,7 @@ function urnaProgram(context: CommandContext, endWith: (code: number) => void): 
   addKeysCommand(program, context);
   addTallyCommand(program, context);
   addRecountCommand(program, context, endWith);
+  addAuditCommand(program, context, endWith);
   addShardCommand(program, context, endWith);
   return withExamples(
     program,

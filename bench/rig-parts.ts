@@ -44,6 +44,8 @@ export type RigParts = {
   readonly primaryUrl: string;
   readonly standbyUrl: string;
   readonly standbyOwnerUrl: string;
+  /** Where the nodes look for a tally. Nobody listens there from the first call on, so that a test can be one. */
+  tallyAddress(): Promise<string>;
   /** Gives back ports and folder, when all else is closed. */
   release(): Promise<void>;
 };
@@ -103,6 +105,10 @@ export async function openRig(options: ShardRigOptions): Promise<RigParts> {
     primaryUrl: operatorUrl(portOf("primary")),
     standbyUrl: operatorUrl(portOf("standby")),
     standbyOwnerUrl: ownerUrl({ port: portOf("standby"), password: secrets.ownerPassword }),
+    tallyAddress: async () => {
+      await ports.release("tally");
+      return ports.address("tally.grpc");
+    },
     release: async () => {
       await ports.releaseAll();
       folder.close();

@@ -74,6 +74,11 @@ export class ShardRig implements AsyncDisposable {
     return this.#parts.folder.paths.shardKeyFile(0);
   }
 
+  /** Where the nodes look for a tally; the rig has none, so a test can be it. */
+  async tallyAddress(): Promise<string> {
+    return await this.#parts.tallyAddress();
+  }
+
   node(letter: string): RigNode {
     const node = this.#parts.nodes.get(letter);
     if (node === undefined) throw new Error(`there is no node ${letter}`);

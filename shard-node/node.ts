@@ -73,7 +73,7 @@ export class ShardNode {
   async run(): Promise<void> {
     const { address, spare, log } = this.#options;
     while (!this.#stopping.signal.aborted) {
-      const seen = await watchUntilSilent(address, spare, this.#stopping.signal);
+      const seen = await watchUntilSilent(address, spare, this.#stopping.signal, () => this.#standBy());
       if (seen === undefined) return;
       const taken = await this.#tryTakeOver(seen);
       if (taken === undefined) continue;
@@ -120,6 +120,13 @@ export class ShardNode {
   #become(state: NodeState): void {
     this.#state = state;
     this.#onChange();
+  }
+
+  /** Another node writes: what kept this one from it is over. */
+  #standBy(): void {
+    if (this.#state.kind === "spare" && this.#state.because !== "") {
+      this.#become({ kind: "spare", because: "", lost: false });
+    }
   }
 
   async #tryTakeOver(seen: SeenHead): Promise<WitnessedTakeover | undefined> {
@@ -179,7 +186,7 @@ export class ShardNode {
       let session: PostgresSession | undefined;
       try {
         session = await PostgresSession.open(address, "reader", { signal });
-        witnessed = await witness.demandUnbroken(session.client, writer.head);
+        witnessed = await witness.demandUnbroken(session.client, () => writer.head);
       } catch (error) {
         if (!(error instanceof LedgerLossError)) continue;
         log.error(

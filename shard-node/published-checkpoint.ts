@@ -52,6 +52,9 @@ export class PublishedCheckpoint {
       await delay(signEveryMs, undefined, { signal }).catch(() => undefined);
     }
     await keeping;
+    // What was acknowledged in the last moments, too: the next takeover looks into the file.
+    this.#publish();
+    await this.#keep();
   }
 
   async #keepInFile(signal: AbortSignal): Promise<void> {
@@ -59,7 +62,6 @@ export class PublishedCheckpoint {
       await this.#keep();
       await delay(keepEveryMs, undefined, { signal }).catch(() => undefined);
     }
-    await this.#keep();
   }
 
   async #keep(): Promise<void> {

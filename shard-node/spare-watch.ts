@@ -8,19 +8,26 @@ import { type Head, readHead, type SeenHead } from "./takeover.ts";
 
 export type SpareTimes = { readonly silenceMs: number; readonly lookEveryMs: number };
 
-/** Where the head stood still, or undefined when the signal aborted. A shard that never had a writer needs one at once. */
+/**
+ * Where the head stood still, or undefined when the signal aborted. A shard that never had a writer needs one at once.
+ * `onBatch` hears that somebody commits batches.
+ */
 export async function watchUntilSilent(
   address: PostgresAddress,
   times: SpareTimes,
   signal: AbortSignal,
+  onBatch: () => void,
 ): Promise<SeenHead | undefined> {
   const silence = new Silence();
   let session: PostgresSession | undefined;
+  let firstSeen: number | undefined;
   try {
     while (!signal.aborted) {
       try {
         if (session === undefined || session.lost) session = await PostgresSession.open(address, "monitor");
         const head = await readHead(session.client);
+        firstSeen ??= head.batch;
+        if (head.batch > firstSeen) onBatch();
         if (head.writerEpoch === 0 || silence.lastsMs(head, performance.now()) >= times.silenceMs) return head;
       } catch {
         // Nobody can write to a Postgres that does not answer, and its silence says nothing about the writer.

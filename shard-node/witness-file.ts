@@ -14,10 +14,13 @@ export class WitnessFile {
     this.path = join(stateFolder, name);
   }
 
-  /** Replaces the note at once. Not flushed: a machine that loses its disk cache has the tally's word. */
+  /**
+   * Replaces the note at once. Flushed before it takes the old one's place: after a loss of power an empty file would stand
+   * there, which says of a whole ledger that it is not the published one.
+   */
   async keep(note: Uint8Array): Promise<void> {
     const draft = `${this.path}.part`;
-    await writeFile(draft, note);
+    await writeFile(draft, note, { flush: true });
     await rename(draft, this.path);
   }
 

@@ -20,9 +20,13 @@ import type { WitnessFile } from "./witness-file.ts";
 
 /** The database holds less, or another, ledger than was published. */
 export class LedgerLossError extends NotReadyError {
-  constructor(because: string) {
+  /** The newest generation that was published; 0 when none is known. */
+  readonly generation: number;
+
+  constructor(because: string, generation = 0) {
     super(because);
     this.name = "LedgerLossError";
+    this.generation = generation;
   }
 }
 
@@ -45,14 +49,20 @@ export class Witness {
   }
 
   /**
-   * Throws LedgerLossError when the ledger at this head does not contain what was published of it. Answers whether the tally
-   * could be asked: without it, what this node has published itself is all that is known.
+   * Throws LedgerLossError when the ledger does not contain what was published of it. Answers whether the tally could be
+   * asked: without it, what this node has published itself is all that is known. `headNow` is asked after the tally: a writer
+   * goes on meanwhile, and what the tally has seen of that is not missing.
    */
-  async demandUnbroken(client: pg.Client, head: Head): Promise<boolean> {
-    const own = this.#parts.file.read();
-    if (own !== undefined) await this.#demandContains(client, head, own, this.#parts.file.path);
+  async demandUnbroken(client: pg.Client, headNow: () => Head): Promise<boolean> {
+    const { file } = this.#parts;
     const seen = await this.#askTally();
-    if (seen !== undefined && seen.length > 0) await this.#demandContains(client, head, seen, "the tally");
+    const notes = [
+      { note: file.read(), source: file.path },
+      { note: seen?.length === 0 ? undefined : seen, source: "the tally" },
+    ];
+    const published = notes.flatMap(({ note, source }) => (note === undefined ? [] : [this.#read(note, source)]));
+    const newest = Math.max(0, ...published.map(({ generation }) => generation));
+    for (const each of published) await demandContains(client, headNow(), each, newest);
     return seen !== undefined;
   }
 
@@ -70,38 +80,49 @@ export class Witness {
     }
   }
 
-  async #demandContains(client: pg.Client, head: Head, note: Uint8Array, source: string): Promise<void> {
-    const known = this.#verified(note, source);
-    const generation = parseLogOrigin(known.origin)?.generation ?? 0;
-    // A loss before this generation was accepted.
-    if (generation < head.generation) return;
-    const published = `${source} has a checkpoint of "${known.origin}" with ${known.size} leaves`;
-    if (generation > head.generation) {
-      throw new LedgerLossError(`${published}, and the database is still at generation ${head.generation}`);
-    }
-    if (known.size > head.treeSize) {
-      throw new LedgerLossError(
-        `${published}, and the database holds ${head.treeSize}: ${known.size - head.treeSize} acknowledged votes are missing`,
-      );
-    }
-    if (known.size === 0) return;
-    const root = await storedProofs(client).rootAt(known.size);
-    if (root.equals(known.root)) return;
-    throw new LedgerLossError(`${published}, and the first ${known.size} leaves in the database are others`);
-  }
-
-  #verified(note: Uint8Array, source: string): Checkpoint {
+  #read(note: Uint8Array, source: string): Published {
     try {
       const origin = originOf(note);
       const verifier = parseVerifierKey(formatVerifierKey(origin, this.#parts.key.publicKey));
-      return parseCheckpoint(verifyNote(note, [verifier]).text);
+      const checkpoint = parseCheckpoint(verifyNote(note, [verifier]).text);
+      return { source, checkpoint, generation: parseLogOrigin(checkpoint.origin)?.generation ?? 0 };
     } catch (error) {
       if (!(error instanceof LedgerFormatError)) throw error;
-      throw new LedgerLossError(
-        `the checkpoint that ${source} has does not verify with this shard's key: ${error.message}`,
-      );
+      return { source, unverified: error.message, generation: 0 };
     }
   }
+}
+
+/** A checkpoint that is known outside the database, or why what stands in its place is none. */
+type Published = { readonly source: string; readonly generation: number } & (
+  | { readonly checkpoint: Checkpoint }
+  | { readonly unverified: string }
+);
+
+async function demandContains(client: pg.Client, head: Head, published: Published, newest: number): Promise<void> {
+  const { source, generation } = published;
+  if ("unverified" in published) {
+    const { unverified } = published;
+    throw new LedgerLossError(
+      `the checkpoint that ${source} has does not verify with this shard's key: ${unverified}`,
+      newest,
+    );
+  }
+  const { origin, size, root } = published.checkpoint;
+  // A loss before this generation was accepted.
+  if (generation < head.generation) return;
+  const what = `${source} has a checkpoint of "${origin}" with ${size} leaves`;
+  if (generation > head.generation) {
+    throw new LedgerLossError(`${what}, and the database is still at generation ${head.generation}`, newest);
+  }
+  if (size > head.treeSize) {
+    throw new LedgerLossError(
+      `${what}, and the database holds ${head.treeSize}: ${size - head.treeSize} acknowledged votes are missing`,
+      newest,
+    );
+  }
+  if (size === 0 || (await storedProofs(client).rootAt(size)).equals(root)) return;
+  throw new LedgerLossError(`${what}, and the first ${size} leaves in the database are others`, newest);
 }
 
 /** The note's first line. Believed only once the note verifies under that name. */

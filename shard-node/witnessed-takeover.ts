@@ -28,20 +28,26 @@ export async function takeOverWitnessed(
   const taken = await takeOver(address, writer, seen, limits);
   const { client } = taken.session;
   try {
-    return { ...taken, witnessed: await witness.demandUnbroken(client, taken.head) };
+    return { ...taken, witnessed: await witness.demandUnbroken(client, () => taken.head) };
   } catch (error) {
     if (!(error instanceof LedgerLossError) || lossAcceptedBy === undefined) {
       taken.session.destroy();
       throw error;
     }
-    return { ...(await beginGeneration(taken, lossAcceptedBy)), witnessed: true };
+    return { ...(await beginGeneration(taken, error.generation, lossAcceptedBy)), witnessed: true };
   }
 }
 
-/** Goes on with what is there under another name, so that no log has two trees of one size. */
-async function beginGeneration(taken: TakenOver, by: string): Promise<TakenOver> {
-  const generation = taken.head.generation + 1;
-  const batch = sealEmpty(taken, Date.now(), [generationStep(generation, by)]);
+/**
+ * Goes on with what is there under another name, so that no log has two trees of one size. A database from before an accepted
+ * loss passes over the generations after it, of which there are checkpoints already.
+ */
+async function beginGeneration(taken: TakenOver, published: number, by: string): Promise<TakenOver> {
+  const steps = [];
+  let { generation } = taken.head;
+  do steps.push(generationStep(++generation, by));
+  while (generation <= published);
+  const batch = sealEmpty(taken, Date.now(), steps);
   const result = await commitBatch(taken.session, batch);
   if (result.kind !== "committed") {
     taken.session.destroy();

@@ -24,6 +24,7 @@ import { leaveUnknown, settleExpired, settleMisplaced, type WaitingVote } from "
 import { lookUpVotes } from "./vote-lookup.ts";
 import { type QueueLimits, VoteQueue } from "./vote-queue.ts";
 import { rememberVoters } from "./voter-filters.ts";
+import { LedgerLossError } from "./witness.ts";
 import { type TakeoverOptions, takeOverWitnessed } from "./witnessed-takeover.ts";
 
 export type WriterOptions = TakeoverOptions & {
@@ -323,6 +324,11 @@ export class Writer {
         return;
       } catch (error) {
         if (error instanceof DeposedError) throw error;
+        if (error instanceof LedgerLossError) {
+          // Nothing is to be written on it before an operator has said so, to a node that waits for that.
+          this.#options.log.error({ because: messageOf(error) }, "the writer gives up: its ledger was lost");
+          throw new DeposedError();
+        }
         if (messageOf(error) !== this.#notReadyBecause) {
           this.#options.log.warn({ because: messageOf(error) }, "the writer cannot commit");
         }
@@ -335,8 +341,22 @@ export class Writer {
 
   async #takeOverAgain(): Promise<void> {
     const limits = { answerMs: this.#options.commitLimitMs, signal: this.#abort.signal };
-    this.#taken = await takeOverWitnessed(this.#options, undefined, limits);
+    const taken = await takeOverWitnessed(this.#options, undefined, limits);
+    this.#demandWhole(taken);
+    this.#taken = taken;
     this.#fruitlessTakeover = true;
+  }
+
+  /** This process knows more than its file and the tally: all that it has acknowledged (I8). */
+  #demandWhole({ session, head, tree }: TakenOver): void {
+    const { ledgerHead, durableBatch } = this.feed;
+    const isShorter = head.batch < durableBatch || tree.size < ledgerHead.size;
+    if (!isShorter && (tree.size > ledgerHead.size || tree.root.equals(ledgerHead.root))) return;
+    session.destroy();
+    throw new LedgerLossError(
+      `this node has written ${ledgerHead.size} leaves up to batch ${durableBatch}, and the database holds ` +
+        `${isShorter ? "only" : "another"} ${tree.size} up to batch ${head.batch}`,
+    );
   }
 
   async #pause(): Promise<void> {

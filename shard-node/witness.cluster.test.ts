@@ -1,0 +1,103 @@
+/** A shard and its witness while votes arrive, and losses that are accepted more than once (I8). */
+import { afterEach, expect, test } from "vitest";
+import { scriptedTally } from "#bench/rig-tally.ts";
+import { ShardRig } from "#bench/shard-rig.ts";
+import { waitFor } from "#deploy/wait-for.ts";
+import { all, outcomesOf } from "./shared-rig.ts";
+
+let rig: ShardRig;
+
+afterEach(() => rig?.[Symbol.asyncDispose]());
+
+/** The newest checkpoint, once it is over so many leaves. */
+async function checkpointOver(leaves: number): Promise<Uint8Array> {
+  const { client } = await rig.writer();
+  return await waitFor(`a checkpoint over ${leaves} leaves`, 10_000, async () => {
+    const { signedNote } = await client.getShardCheckpoint({});
+    return Number(Buffer.from(signedNote).toString().split("\n")[1]) >= leaves ? signedNote : undefined;
+  });
+}
+
+/** As an administrator with all rights would: the log ends with the first batch of so many leaves. */
+async function cutOff(leaves: number): Promise<void> {
+  await rig.sql("DELETE FROM urna.votes WHERE leaf_index >= $1", [leaves]);
+  await rig.sql("DELETE FROM urna.batches WHERE number > (SELECT min(number) FROM urna.batches WHERE tree_size = $1)", [
+    leaves,
+  ]);
+  await rig.sql("DELETE FROM urna.tiles WHERE level = 0 AND (tile_index + 1) * 256 > $1", [leaves]);
+  await rig.sql("UPDATE urna.head SET tree_size = $1, batch_number = (SELECT max(number) FROM urna.batches)", [leaves]);
+}
+
+test("a tally that is asked late has seen votes that arrived meanwhile: none of them is missing, and the writer goes on (I8)", async () => {
+  rig = await ShardRig.start();
+  const election = await rig.open("e");
+  const [before, node] = [await rig.head(), rig.node("a")];
+  await using tally = await scriptedTally(rig, async () => {
+    const { votes } = await rig.head();
+    await rig.cast(election.fresh(5));
+    return await checkpointOver(votes + 5);
+  });
+  await tally.answered();
+  expect(outcomesOf(await rig.cast(election.fresh(5)))).toEqual(all(5, "RECORDED"));
+  expect(await node.log.since()).not.toContain("this shard must not go on");
+  expect((await rig.head()).epoch).toBe(before.epoch);
+  await rig.check();
+});
+
+test("a loss that shows while the node writes makes it a spare that says so: it is accepted there, too (I8)", async () => {
+  rig = await ShardRig.start();
+  const election = await rig.open("e");
+  for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
+  await checkpointOver(600);
+  const node = rig.node("a");
+  node.freeze();
+  await cutOff(300);
+  node.thaw();
+  expect(await node.untilNotReady(/missing|shorter/)).toBeTruthy();
+  await waitFor("the node to be a spare", 15_000, async () => ((await node.isWriter()) ? undefined : true));
+  expect(await node.untilNotReady(/accept-loss/)).toMatch(/600 leaves, and the database holds 300/);
+  const { logOrigin } = await node.client.acceptShardLoss({ requestedBy: "an admin" });
+  expect(logOrigin).toBe("urna/shard/0/2");
+  await node.untilServing();
+});
+
+test("a database from before an accepted loss begins a generation that no log has yet: its name is never given twice (I8)", async () => {
+  rig = await ShardRig.start();
+  const election = await rig.open("e");
+  for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
+  await checkpointOver(600);
+  const node = rig.node("a");
+  await node.kill("SIGTERM");
+  await cutOff(300);
+  await node.start();
+  await node.untilNotReady(/missing/);
+  expect((await node.client.acceptShardLoss({ requestedBy: "an admin" })).logOrigin).toBe("urna/shard/0/2");
+  await node.untilServing();
+  await rig.cast(election.fresh(100));
+  await checkpointOver(400);
+  await node.kill("SIGTERM");
+  await cutOff(300);
+  await rig.sql("UPDATE urna.head SET generation = 1");
+  await node.start();
+  await node.untilNotReady(/still at generation 1/);
+  expect((await node.client.acceptShardLoss({ requestedBy: "an admin" })).logOrigin).toBe("urna/shard/0/3");
+  await node.untilServing();
+});
+
+test("of two nodes that refuse for one loss, the other is a ready spare once it is accepted (I8)", async () => {
+  rig = await ShardRig.start({ nodes: 2 });
+  const election = await rig.open("e");
+  for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
+  const note = await checkpointOver(600);
+  for (const node of rig.nodes) await node.kill("SIGTERM");
+  await cutOff(300);
+  await using _tally = await scriptedTally(rig, async () => note);
+  for (const node of rig.nodes) await node.start();
+  for (const node of rig.nodes) await node.untilNotReady(/missing/);
+  await rig.node("a").client.acceptShardLoss({ requestedBy: "an admin" });
+  await rig.untilHealed();
+  await waitFor("both nodes to be ready", 15_000, async () => {
+    const statuses = await Promise.all(rig.nodes.map((node) => node.status()));
+    return statuses.every((status) => status?.notReadyBecause === "") ? true : undefined;
+  });
+});

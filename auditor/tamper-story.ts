@@ -44,9 +44,11 @@ export class TamperStory implements AsyncDisposable {
     const { story } = tamper;
     await story.election("town");
     await story.election("hall");
+    // The first few hundred leaves of each shard are of one election; after them both take turns.
+    await story.cast("town", 800);
     for (let i = 0; i < 4; i++) {
-      await story.cast("town", 500);
       await story.cast("hall", 130);
+      await story.cast("town", 300);
     }
     await story.electionsAt(0).closeElection({ electionId: "hall" }, story.admin);
     await story.expectTally("town");
@@ -94,7 +96,7 @@ export class TamperStory implements AsyncDisposable {
     );
   }
 
-  /** Puts back what was kept, save what the shard has written since: the pulses of its log. `head`: it has written nothing. */
+  /** Puts back what was kept. `head`: that too; else the log keeps the pulses that the shard has written since. */
   async undo({ head = false } = {}): Promise<void> {
     const partitions = await this.#partitions();
     const columns = await this.#columnsOf("batches");
@@ -119,6 +121,28 @@ export class TamperStory implements AsyncDisposable {
   async rewrite(): Promise<void> {
     await withSession(this.story.cluster.ownerUrl(tampered), rewriteLedger);
     await this.replayed();
+  }
+
+  /** Nobody writes the changed shard until `startShard`. */
+  async stopShard(): Promise<void> {
+    await this.story.cluster.stopProcess(this.#node);
+  }
+
+  async startShard(): Promise<void> {
+    await this.story.cluster.startProcess(this.#node);
+    await this.story.healed();
+  }
+
+  /** All that is known of the shard's log outside its database, save by the auditor. The shard must be stopped. */
+  async forgetWitnesses(): Promise<void> {
+    const { cluster } = this.story;
+    await cluster.stopProcess("tally");
+    for (const name of ["tally", this.#node]) rmSync(cluster.paths.stateFolder(name), { recursive: true, force: true });
+    await cluster.startProcess("tally");
+  }
+
+  get #node(): string {
+    return `shard-${tampered}-a`;
   }
 
   /** An audit of everything. */
@@ -156,6 +180,14 @@ export class TamperStory implements AsyncDisposable {
     }
   }
 
+  /** Resolves when a checkpoint has all leaves of the changed shard. */
+  async untilSigned(): Promise<void> {
+    const [head] = await this.story.sql<{ leaves: number }>(tampered, "SELECT tree_size::int AS leaves FROM urna.head");
+    await waitFor("a checkpoint of all leaves", limitMs, async () =>
+      (await this.signedLeaves()) >= (head?.leaves ?? 0) ? true : undefined,
+    );
+  }
+
   /** The batch of a leaf. */
   async batchOf(leaf: number): Promise<number> {
     const [row] = await this.story.sql<{ number: number }>(
@@ -164,6 +196,17 @@ export class TamperStory implements AsyncDisposable {
       [leaf],
     );
     return row?.number ?? 0;
+  }
+
+  /** The first leaf behind this one whose ballot is another. */
+  async leafUnlike(leaf: number): Promise<number> {
+    const [row] = await this.story.sql<{ leaf: number }>(
+      tampered,
+      `SELECT min(o.leaf_index)::int AS leaf FROM urna.votes v JOIN urna.votes o ON o.leaf_index > v.leaf_index AND o.ballot <> v.ballot
+       WHERE v.leaf_index = $1`,
+      [leaf],
+    );
+    return row?.leaf ?? -1;
   }
 
   async #partitions(): Promise<string[]> {

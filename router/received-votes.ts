@@ -10,12 +10,16 @@ export const voterKind = { none: 0, voterId: 1, ballotId: 2 } as const;
 /** Bytes that a vote costs while the router holds it, beside its ids. */
 const voteOverheadBytes = 600;
 const selectionOverheadBytes = 200;
+const optionOverheadBytes = 16;
 
 /** Of an ID that is too long, what still shows that it is: one unit more than is allowed, in UTF-8. */
 const voterIdUnitsMax = voterIdBytesMax + 1;
 const bytesAVoteMax = voterIdUnitsMax * 3 + idempotencyKeyBytesMax;
 /** Selections of one call whose room is kept for the next one. */
 const selectionsKeptMax = 65_536;
+
+const noBytes = new Uint8Array();
+const noOwnBytes = Buffer.alloc(0);
 
 export type VoteText = Pick<Vote, "electionId" | "voter" | "regionId" | "idempotencyKey"> & {
   readonly selections: readonly Pick<Selection, "contestId" | "optionIds">[];
@@ -25,25 +29,25 @@ export class ReceivedVotes {
   length = 0;
   readonly electionIds: string[] = [];
   readonly regionIds: string[] = [];
-  readonly voterKinds: Uint8Array;
+  voterKinds: Uint8Array;
   /** Where voter IDs and keys stand in `bytes`. */
   bytes: Uint8Array = noBytes;
-  readonly voterStarts: Uint32Array;
-  readonly voterEnds: Uint32Array;
-  readonly keyStarts: Uint32Array;
-  readonly keyLengths: Uint32Array;
+  voterStarts: Uint32Array;
+  voterEnds: Uint32Array;
+  keyStarts: Uint32Array;
+  keyLengths: Uint32Array;
   /** A vote's selections end where those of the next one start; so do a selection's options. */
-  readonly selectionEnds: Uint32Array;
+  selectionEnds: Uint32Array;
   readonly contestIds: string[] = [];
   readonly optionEnds: number[] = [];
   readonly optionIds: string[] = [];
   /** What each vote weighs in the router's admission. */
-  readonly weights: Uint32Array;
+  weights: Uint32Array;
   readonly capacity: number;
   #kept = false;
   #selections = 0;
   #options = 0;
-  #ownBytes = Buffer.alloc(0);
+  #ownBytes = noOwnBytes;
   #ownUsed = 0;
 
   constructor(capacity: number) {
@@ -71,9 +75,23 @@ export class ReceivedVotes {
     this.#ownUsed = 0;
   }
 
-  /** Somebody still needs what it holds when its call has been read: it is not filled again. */
+  /**
+   * Somebody still needs what it holds when its call has been read: it is not filled again. The room that was for other votes
+   * is given back: the weights know nothing of it (I9).
+   */
   keep(): void {
+    if (this.#kept) return;
     this.#kept = true;
+    const votes = this.length;
+    this.voterKinds = this.voterKinds.slice(0, votes);
+    this.voterStarts = this.voterStarts.slice(0, votes);
+    this.voterEnds = this.voterEnds.slice(0, votes);
+    this.keyStarts = this.keyStarts.slice(0, votes);
+    this.keyLengths = this.keyLengths.slice(0, votes);
+    this.selectionEnds = this.selectionEnds.slice(0, votes);
+    this.weights = this.weights.slice(0, votes);
+    if (this.bytes === this.#ownBytes) this.bytes = new Uint8Array(this.#ownBytes.subarray(0, this.#ownUsed));
+    this.#ownBytes = noOwnBytes;
   }
 
   get kept(): boolean {
@@ -135,14 +153,15 @@ export class ReceivedVotes {
   }
 
   #weightOf(at: number): number {
-    const ids = (this.voterEnds[at] ?? 0) - (this.voterStarts[at] ?? 0);
+    // Of the key, too: its bytes are held before anybody looks how many there are.
+    const ids = (this.voterEnds[at] ?? 0) - (this.voterStarts[at] ?? 0) + (this.keyLengths[at] ?? 0);
     let bytes = voteOverheadBytes + ids + (this.electionIds[at]?.length ?? 0) + (this.regionIds[at]?.length ?? 0);
     const last = this.selectionEnds[at] ?? 0;
     for (let selection = this.firstSelection(at); selection < last; selection++) {
       bytes += selectionOverheadBytes + (this.contestIds[selection]?.length ?? 0);
       const end = this.optionEnds[selection] ?? 0;
       for (let option = this.firstOption(selection); option < end; option++) {
-        bytes += this.optionIds[option]?.length ?? 0;
+        bytes += optionOverheadBytes + (this.optionIds[option]?.length ?? 0);
       }
     }
     return bytes;
@@ -166,5 +185,3 @@ export class VoteScratch {
     return this.#votes;
   }
 }
-
-const noBytes = new Uint8Array();

@@ -77,7 +77,7 @@ export class ReceivedVotes {
 
   /**
    * Somebody still needs what it holds when its call has been read: it is not filled again. The room that was for other votes
-   * is given back: the weights know nothing of it (I9).
+   * is given back, and that of the network, of which the request is a small part: the weights know nothing of either (I9).
    */
   keep(): void {
     if (this.#kept) return;
@@ -90,7 +90,8 @@ export class ReceivedVotes {
     this.keyLengths = this.keyLengths.slice(0, votes);
     this.selectionEnds = this.selectionEnds.slice(0, votes);
     this.weights = this.weights.slice(0, votes);
-    if (this.bytes === this.#ownBytes) this.bytes = new Uint8Array(this.#ownBytes.subarray(0, this.#ownUsed));
+    const isOwn = this.bytes === this.#ownBytes;
+    this.bytes = new Uint8Array(isOwn ? this.#ownBytes.subarray(0, this.#ownUsed) : this.bytes);
     this.#ownBytes = noOwnBytes;
   }
 

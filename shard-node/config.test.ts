@@ -68,6 +68,8 @@ for (const [variable, value] of [
 
 for (const [variable, value] of [
   ["URNA_MIGRATION_URL", ""],
+  ["URNA_DEPLOYMENT", "my urna"],
+  ["URNA_DEPLOYMENT", "a+b"],
   ["URNA_SHARD_COUNT", "0"],
   ["URNA_SLOT_RANGES", ""],
   ["URNA_SLOT_RANGES", "0-16384"],

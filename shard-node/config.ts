@@ -72,12 +72,18 @@ export function readMigrationConfig(env: Readonly<Record<string, string | undefi
   const read = new ConfigReader(env);
   return {
     url: read.text("URNA_MIGRATION_URL"),
-    deployment: read.text("URNA_DEPLOYMENT", "urna"),
+    deployment: deploymentName(read.text("URNA_DEPLOYMENT", "urna")),
     shardId: read.integer("URNA_SHARD_ID", { min: 0, max: slotCount - 1 }),
     shardCount: read.integer("URNA_SHARD_COUNT", { min: 1, max: slotCount }),
     slotRanges: filledList(read, "URNA_SLOT_RANGES").map(parseRange),
     servicePassword: read.optional("URNA_SERVICE_PASSWORD"),
   };
+}
+
+/** It is in the name of the shard's key, where signed notes allow neither. */
+function deploymentName(name: string): string {
+  if (!/[\p{White_Space}+]/u.test(name)) return name;
+  throw new ConfigError("URNA_DEPLOYMENT", `must have neither spaces nor plus signs, not "${name}"`);
 }
 
 function filledList(read: ConfigReader, variable: string): string[] {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { compareLedger, isKept, type LedgerPair, ledgerCostMarkdown, undisturbed } from "./ledger-cost-report.ts";
+import { compareLedger, isDisturbed, isKept, type LedgerPair, ledgerCostMarkdown } from "./ledger-cost-report.ts";
 import { PatchedCheckout } from "./patched-checkout.ts";
 import type { ReplayFigures } from "./replay-run.ts";
 
@@ -21,8 +21,7 @@ const pairs: LedgerPair[] = [
   { on: replayed(50, 8), off: replayed(50, 5) },
   { on: replayed(88, 10), off: replayed(110, 5) },
 ];
-const disturbed: LedgerPair = { on: replayed(10, 20, 0.9), off: replayed(100, 5) };
-const comparison = compareLedger(pairs);
+const comparison = compareLedger(pairs, 2);
 
 test("the ledger's cost is the median over pairs, so that one busy minute does not decide", () => {
   expect(comparison.rate_kept).toBe(0.9);
@@ -31,20 +30,14 @@ test("the ledger's cost is the median over pairs, so that one busy minute does n
   expect(comparison.off).toMatchObject({ votes_per_second: 100, cpu_us_a_vote_in_all: 10 });
 });
 
-test("a pair during which the machine was busy is set aside, but shown", () => {
-  const compared = compareLedger([disturbed, ...pairs]);
-  expect(undisturbed([disturbed, ...pairs])).toEqual(pairs);
-  expect({ ...compared, runs: [] }).toEqual({ ...comparison, runs: [] });
-  expect(compared.runs).toHaveLength(4);
-});
-
-test("where the machine was never quiet, all pairs are compared", () => {
-  expect(compareLedger([disturbed, disturbed])).toMatchObject({ compared: 2, rate_kept: 0.1 });
+test("a replay is disturbed when other things took cores, and only where the system tells", () => {
+  const { other_cores: _, ...unknown } = replayed(10, 20);
+  expect([replayed(10, 20, 0.9), replayed(10, 20), unknown].map(isDisturbed)).toEqual([true, false, false]);
 });
 
 test("less than 85 % of the rate is not what was promised", () => {
-  expect(isKept(compareLedger([{ on: replayed(85, 9), off: replayed(100, 5) }]))).toBe(true);
-  expect(isKept(compareLedger([{ on: replayed(84, 9), off: replayed(100, 5) }]))).toBe(false);
+  expect(isKept(compareLedger([{ on: replayed(85, 9), off: replayed(100, 5) }], 0))).toBe(true);
+  expect(isKept(compareLedger([{ on: replayed(84, 9), off: replayed(100, 5) }], 0))).toBe(false);
 });
 
 test("the result says what was measured, on what, and by how much the sides differ", () => {
@@ -63,7 +56,7 @@ test("the result says what was measured, on what, and by how much the sides diff
   expect(text).toContain("| votes/s | 88 | 100 | −12 |");
   expect(text).toContain("| shard nodes | 9.00 | 5.00 | +4.00 |");
   expect(text).toContain("keeps **90.0 %** of the rate");
-  expect(text).toContain("3 of 3 pairs are\ncompared: those during which");
+  expect(text).toContain("2 were made again for that, and 0 of those");
   expect(text).toContain("| 90 | 100 | 14.00 | 10.00 | 0.1 | 0.1 |");
 });
 

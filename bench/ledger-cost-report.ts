@@ -13,11 +13,11 @@ type Side = {
 };
 
 export type LedgerComparison = {
-  /** All of them, in the order in which they ran. */
+  /** In the order in which they ran. */
   readonly runs: readonly LedgerPair[];
-  /** How many are compared: those that nothing disturbed, or all where there is none. */
-  readonly compared: number;
-  /** Medians over these, figure by figure. */
+  /** Replays that were made again because the machine was busy with other things. */
+  readonly set_aside: number;
+  /** Medians, figure by figure. */
   readonly on: Side;
   readonly off: Side;
   /** Median of the pairs' ratios: the rate with the ledger over the rate without. */
@@ -38,20 +38,21 @@ const promisedShare = 0.85;
 /** More cores than these, busy with other things, disturb a replay; the kernel's own work takes 0.1 to 0.2. */
 const otherCoresMax = 0.3;
 
-/** Pairs during which the machine did little else. */
-export function undisturbed(runs: readonly LedgerPair[]): LedgerPair[] {
-  return runs.filter(({ on, off }) => [on, off].every(({ other_cores = 0 }) => other_cores <= otherCoresMax));
+export function othersOf({ other_cores = 0 }: ReplayFigures): number {
+  return other_cores;
 }
 
-export function compareLedger(runs: readonly LedgerPair[]): LedgerComparison {
-  const quiet = undisturbed(runs);
-  const pairs = quiet.length > 0 ? quiet : runs;
-  const kept = (ratio: (pair: LedgerPair) => number) => round(median(pairs.map(ratio)), 3);
+export function isDisturbed(replay: ReplayFigures): boolean {
+  return othersOf(replay) > otherCoresMax;
+}
+
+export function compareLedger(runs: readonly LedgerPair[], setAside: number): LedgerComparison {
+  const kept = (ratio: (pair: LedgerPair) => number) => round(median(runs.map(ratio)), 3);
   return {
     runs,
-    compared: pairs.length,
-    on: mediansOf(pairs.map(({ on }) => on)),
-    off: mediansOf(pairs.map(({ off }) => off)),
+    set_aside: setAside,
+    on: mediansOf(runs.map(({ on }) => on)),
+    off: mediansOf(runs.map(({ off }) => off)),
     rate_kept: kept(({ on, off }) => on.votes_per_second / off.votes_per_second),
     rate_kept_by_cpu: kept(({ on, off }) => off.cpu_us_a_vote_in_all / on.cpu_us_a_vote_in_all),
   };
@@ -62,7 +63,7 @@ export function isKept({ rate_kept }: LedgerComparison): boolean {
 }
 
 export function ledgerCostMarkdown(report: LedgerCostReport): string {
-  const { name, conditions, runs, compared, on, off } = report;
+  const { name, conditions, runs, set_aside, on, off } = report;
   const { date, command, commit, cpu, cores, memoryGiB, system, node, postgres } = conditions;
   const parts = Object.keys(on.cpu_us_a_vote);
   const partRows = parts.map((part) => row(part, on.cpu_us_a_vote[part] ?? 0, off.cpu_us_a_vote[part] ?? 0, micros));
@@ -70,9 +71,10 @@ export function ledgerCostMarkdown(report: LedgerCostReport): string {
 
 \`${command}\` at commit ${commit}, ${date}.
 
-${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}; Node ${node}, Postgres ${postgres}. Replays of the ${count(runs[0]?.on.votes ?? 0)} votes of
-the real election, one with the ledger and one without after the other, everything on this one machine. ${compared} of ${runs.length} pairs are
-compared: ${choice(report)}. Medians:
+${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}; Node ${node}, Postgres ${postgres}. ${runs.length} pairs of replays of the
+${count(runs[0]?.on.votes ?? 0)} votes of the real election, one with the ledger and one without after the other, everything on this one machine. A
+replay is disturbed when other things kept more than ${otherCoresMax} cores busy: ${set_aside} were made again for that, and ${stillDisturbed(runs)} of those
+below were disturbed all the same. Medians:
 
 | | with ledger | without | difference |
 |---|---|---|---|
@@ -82,7 +84,7 @@ ${partRows.join("\n")}
 ${row("µs CPU a vote in all", on.cpu_us_a_vote_in_all, off.cpu_us_a_vote_in_all, micros)}
 
 The ledger keeps **${percent(report.rate_kept)}** of the rate (median of the pairs; ${percent(promisedShare)} were promised), and by CPU a vote, which a busy
-machine changes less, ${percent(report.rate_kept_by_cpu)}. All pairs, as they ran:
+machine changes less, ${percent(report.rate_kept_by_cpu)}. Pair by pair:
 
 | votes/s with | without | µs CPU a vote with | without | other cores with | without |
 |---|---|---|---|---|---|
@@ -90,10 +92,8 @@ ${runs.map(pairRow).join("\n")}
 `;
 }
 
-function choice({ runs, compared }: LedgerComparison): string {
-  if (compared === runs.length && undisturbed(runs).length < runs.length)
-    return "the machine was busy during all of them";
-  return `those during which other things took no more than ${otherCoresMax} cores`;
+function stillDisturbed(runs: readonly LedgerPair[]): number {
+  return runs.flatMap(({ on, off }) => [on, off]).filter(isDisturbed).length;
 }
 
 function pairRow({ on, off }: LedgerPair): string {

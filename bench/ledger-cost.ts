@@ -1,8 +1,8 @@
 /**
  * `npm run bench:ledger`: what the ledger costs. Replays the real election with it and without, turn by turn in one run, so
  * that whatever else the machine does falls on both: "without" is a copy of the checkout with bench/patches/ledger-off.patch
- * in it, in which no vote has a nonce, a leaf or a place in a tree. A pair during which the machine was busy with other
- * things is set aside and made again, within limits. Writes bench/results/<date>-ledger-cost.json and .md, and ends with exit
+ * in it, in which no vote has a nonce, a leaf or a place in a tree. A replay during which the machine was busy with other things
+ * is set aside and made again, within limits. Writes bench/results/<date>-ledger-cost.json and .md, and ends with exit
  * code 1 when the ledger takes more of the rate than was promised.
  *
  *   --pairs N      of replays (default 3)
@@ -13,12 +13,19 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { benchConditions } from "#bench/bench-conditions.ts";
-import { compareLedger, isKept, type LedgerPair, ledgerCostMarkdown, undisturbed } from "#bench/ledger-cost-report.ts";
+import {
+  compareLedger,
+  isDisturbed,
+  isKept,
+  type LedgerPair,
+  ledgerCostMarkdown,
+  othersOf,
+} from "#bench/ledger-cost-report.ts";
 import { PatchedCheckout } from "#bench/patched-checkout.ts";
 import { type ReplayFigures, runReplayOnce } from "#bench/replay-run.ts";
 
-/** So often is each pair tried on a machine that is never quiet. */
-const triesAPair = 3;
+/** So often is a replay made on a machine that is never quiet. */
+const triesMax = 4;
 
 const { values: options } = parseArgs({
   options: {
@@ -33,15 +40,15 @@ if (!Number.isInteger(pairs) || pairs < 1) throw new Error(`--pairs: a whole num
 using withLedger = await PatchedCheckout.make("ledger-on");
 using withoutLedger = await PatchedCheckout.make("ledger-off", "bench/patches/ledger-off.patch");
 const runs: LedgerPair[] = [];
-while (undisturbed(runs).length < pairs && runs.length < pairs * triesAPair) {
-  const pair = `pair ${runs.length + 1}`;
-  const on = await measure(`${pair}, with ledger`, withLedger);
-  runs.push({ on, off: await measure(`${pair}, without`, withoutLedger) });
+const setAside: ReplayFigures[] = [];
+for (let pair = 1; pair <= pairs; pair++) {
+  const on = await measureInQuiet(`pair ${pair}, with ledger`, withLedger);
+  runs.push({ on, off: await measureInQuiet(`pair ${pair}, without`, withoutLedger) });
 }
 
 const command = `npm run bench:ledger -- ${process.argv.slice(2).join(" ")}`.trim();
 const conditions = await benchConditions(command, runs[0]?.on.postgres ?? "");
-const report = { schema_version: 1, name: options.name, conditions, ...compareLedger(runs) } as const;
+const report = { schema_version: 1, name: options.name, conditions, ...compareLedger(runs, setAside.length) } as const;
 console.log(ledgerCostMarkdown(report));
 if (!options["no-write"]) {
   const folder = join(import.meta.dirname, "results");
@@ -52,6 +59,18 @@ if (!options["no-write"]) {
   console.error(`written: ${base}.json, ${base}.md`);
 }
 process.exitCode = isKept(report) ? 0 : 1;
+
+/** The first replay that nothing disturbed; on a machine that is never quiet, the one that was disturbed least. */
+async function measureInQuiet(what: string, checkout: PatchedCheckout): Promise<ReplayFigures> {
+  let best = await measure(what, checkout);
+  for (let tries = 1; isDisturbed(best) && tries < triesMax; tries++) {
+    const again = await measure(`${what}, again`, checkout);
+    const [better, worse] = othersOf(again) < othersOf(best) ? [again, best] : [best, again];
+    best = better;
+    setAside.push(worse);
+  }
+  return best;
+}
 
 async function measure(what: string, { folder }: PatchedCheckout): Promise<ReplayFigures> {
   const figures = await runReplayOnce(folder);

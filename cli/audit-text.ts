@@ -2,7 +2,7 @@
 import { describeFinding, type Finding, findingKinds } from "#auditor/audit-finding.ts";
 import { type AuditReport, type ShardReport, verifiedThrough } from "#auditor/audit-report.ts";
 import type { OpenedCommitment } from "#auditor/opened-commitment.ts";
-import { formatCount, formatShare } from "./number-format.ts";
+import { formatCount, formatNumberOf, formatShare } from "./number-format.ts";
 import { plainText } from "./text-table.ts";
 
 const barWidth = 30;
@@ -65,7 +65,7 @@ function findingLines(findings: readonly Finding[], count: number): string[] {
 }
 
 function verdict({ findingCount, gaps }: AuditReport): string {
-  if (findingCount > 0) return `NOT CLEAN: ${formatCount(findingCount)} findings`;
+  if (findingCount > 0) return `NOT CLEAN: ${formatNumberOf(BigInt(findingCount), "finding")}`;
   return gaps.length > 0 ? "nothing was found, but the audit is not complete" : "CLEAN";
 }
 

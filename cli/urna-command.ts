@@ -40,6 +40,8 @@ function urnaProgram(context: CommandContext, endWith: (code: number) => void): 
       "Votes that are never lost and never counted twice: elections, votes, tallies, and how the parts stand.",
     )
     .exitOverride()
+    // "audit" has options, and a command of its own with options of the same names.
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.note(text.trimEnd()),

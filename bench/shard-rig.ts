@@ -10,6 +10,8 @@
  *   …
  *   await rig.check();
  */
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import pg from "pg";
 import { checkCluster } from "#bench/checker.ts";
 import { type Answer, castFrames, isUnsettled, toldOf } from "#bench/rig-cast.ts";
@@ -77,6 +79,17 @@ export class ShardRig implements AsyncDisposable {
   /** Where the nodes look for a tally; the rig has none, so a test can be it. */
   async tallyAddress(): Promise<string> {
     return await this.#parts.tallyAddress();
+  }
+
+  /** Leaves of the checkpoint that a node has in its file; -1 without one. */
+  keptLeaves({ name }: RigNode): number {
+    const file = join(this.#parts.folder.paths.stateFolder(name), "checkpoint");
+    return existsSync(file) ? Number(readFileSync(file, "utf8").split("\n")[1]) : -1;
+  }
+
+  /** Of a node that is stopped: what it keeps for its next start. */
+  forgetState({ name }: RigNode): void {
+    rmSync(this.#parts.folder.paths.stateFolder(name), { recursive: true, force: true });
   }
 
   node(letter: string): RigNode {

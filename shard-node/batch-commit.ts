@@ -6,6 +6,7 @@ import type pg from "pg";
 import type { BatchIdentity, SealedBatch } from "./batch.ts";
 import { int4Array } from "./binary-array.ts";
 import { commitCleanly } from "./clean-commit.ts";
+import type { ControlStep } from "./control-steps.ts";
 import type { PostgresSession } from "./postgres-session.ts";
 import { classifyFailure, type PostgresFailure } from "./sqlstate.ts";
 import { copyTiles } from "./tile-copy.ts";
@@ -49,13 +50,14 @@ async function runTransaction(session: PostgresSession, batch: SealedBatch): Pro
   }
 }
 
-/** What follows the votes, in this order; the head's compare-and-set comes last, so that it alone decides (I6). */
+/** What follows the votes, in this order; behind the head's compare-and-set, which decides (I6), comes only what leans on it. */
 function statementsOf(batch: SealedBatch): Statement[] {
   const { identity } = batch;
-  const statements: Statement[] = [];
-  for (const step of batch.control) {
-    statements.push({ text: step.text, values: [...step.values, ...(step.needsBatch ? [identity.number] : [])] });
-  }
+  const isLast = ({ afterHead = false }: ControlStep) => afterHead;
+  const stepStatement = ({ text, values, needsBatch }: ControlStep): Statement => {
+    return { text, values: [...values, ...(needsBatch ? [identity.number] : [])] };
+  };
+  const statements = batch.control.filter((step) => !isLast(step)).map(stepStatement);
   statements.push(insertBatch(batch));
   statements.push({
     name: "advance-head",
@@ -69,6 +71,7 @@ function statementsOf(batch: SealedBatch): Statement[] {
       new Date(batch.stampMs),
     ],
   });
+  statements.push(...batch.control.filter(isLast).map(stepStatement));
   return statements;
 }
 

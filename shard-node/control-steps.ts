@@ -13,6 +13,8 @@ export type ControlStep = {
   /** The batch's number is appended where `needsBatch`. */
   readonly values: readonly unknown[];
   readonly needsBatch: boolean;
+  /** Runs behind the head's compare-and-set, not before the batch row. */
+  readonly afterHead?: boolean;
   /** For the batch row's `control` column: the admin audit trail. */
   readonly audit: { readonly action: string; readonly election: string; readonly by: string };
   apply(book: ElectionBook, batch: number): void;
@@ -130,6 +132,7 @@ export function generationStep(generation: number, by: string): ControlStep {
     text: "SELECT urna.begin_generation($1)",
     values: [generation],
     needsBatch: false,
+    afterHead: true,
     audit: { action: "accept-loss", election: "", by },
     apply: () => {},
   };

@@ -39,6 +39,7 @@ const retryMs = 300;
 /** A witness that was away at the takeover is asked again. */
 const askAgainMs = 1_000;
 const acceptLimitMs = 15_000;
+const learnEveryMs = 500;
 
 export class ShardNode {
   readonly #options: NodeOptions;
@@ -72,6 +73,7 @@ export class ShardNode {
   /** Runs until `stop`; throws only on faults that leave no safe way on. */
   async run(): Promise<void> {
     const { address, spare, log } = this.#options;
+    void this.#learnWhileSpare();
     while (!this.#stopping.signal.aborted) {
       const seen = await watchUntilSilent(address, spare, this.#stopping.signal, () => this.#standBy());
       if (seen === undefined) return;
@@ -115,6 +117,16 @@ export class ShardNode {
     await over;
     await this.#published;
     clearTimeout(timer);
+  }
+
+  /** Never throws. */
+  async #learnWhileSpare(): Promise<void> {
+    const { signal } = this.#stopping;
+    const isSpare = () => this.#state.kind === "spare" && !signal.aborted;
+    while (!signal.aborted) {
+      if (isSpare()) await this.#options.witness.learnFromPeers(isSpare);
+      await delay(learnEveryMs, undefined, { signal, ref: false }).catch(() => undefined);
+    }
   }
 
   #become(state: NodeState): void {

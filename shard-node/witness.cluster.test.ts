@@ -101,3 +101,40 @@ test("of two nodes that refuse for one loss, the other is a ready spare once it 
     return statuses.every((status) => status?.notReadyBecause === "") ? true : undefined;
   });
 });
+
+test("a node that knows of no checkpoint does not take over while the tally is away: it might sign another tree of one size (I8)", async () => {
+  rig = await ShardRig.start({ nodes: 2 });
+  const election = await rig.open("e");
+  for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
+  const note = await checkpointOver(600);
+  for (const node of rig.nodes) await node.kill("SIGTERM");
+  rig.forgetState(rig.node("b"));
+  await cutOff(300);
+  const node = rig.node("b");
+  await node.start();
+  expect(await node.untilNotReady(/tally/)).toMatch(/serves once the tally answers/);
+  await using _tally = await scriptedTally(rig, async () => note);
+  expect(await node.untilNotReady(/missing/)).toMatch(/300 acknowledged votes are missing/);
+});
+
+test("a spare knows what the writer has published, and refuses a log that is shorter, also without the tally (I8)", async () => {
+  rig = await ShardRig.start({ nodes: 2 });
+  const election = await rig.open("e");
+  for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
+  await checkpointOver(600);
+  const writer = await rig.writer();
+  const spare = rig.nodes.find((node) => node !== writer);
+  if (spare === undefined) throw new Error("there are two nodes");
+  await waitFor("the spare to learn of it", 10_000, () => (rig.keptLeaves(spare) >= 600 ? true : undefined));
+  for (const node of rig.nodes) await node.kill();
+  await cutOff(300);
+  await spare.start();
+  expect(await spare.untilNotReady(/missing/)).toMatch(/300 acknowledged votes are missing/);
+});
+
+test("a log gets another name only with a control batch that says who accepted the loss (I6, I8)", async () => {
+  rig = await ShardRig.start();
+  await expect(rig.serviceSql("SELECT urna.begin_generation(2)")).rejects.toThrow(
+    /not in the batch of an accepted loss/,
+  );
+});

@@ -7,6 +7,7 @@ import type pg from "pg";
 import type { Directory } from "#mesh/directory.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import type { Logger } from "#mesh/log.ts";
+import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
 import { type Checkpoint, parseCheckpoint } from "#proto/ledger/checkpoint.ts";
 import { LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
@@ -49,21 +50,52 @@ export class Witness {
   }
 
   /**
-   * Throws LedgerLossError when the ledger does not contain what was published of it. Answers whether the tally could be
-   * asked: without it, what this node has published itself is all that is known. `headNow` is asked after the tally: a writer
+   * Throws LedgerLossError when the ledger does not contain what was published of it, NotReadyError when nobody can tell.
+   * Answers whether the tally could be asked: without it, what this node's file says is all that is known. `headNow` is asked after the tally: a writer
    * goes on meanwhile, and what the tally has seen of that is not missing.
    */
   async demandUnbroken(client: pg.Client, headNow: () => Head): Promise<boolean> {
     const { file } = this.#parts;
     const seen = await this.#askTally();
+    const own = file.read();
+    if (own === undefined && seen === undefined && headNow().treeSize > 0) throw new NotReadyError(nobodyKnows);
     const notes = [
-      { note: file.read(), source: file.path },
+      { note: own, source: file.path },
       { note: seen?.length === 0 ? undefined : seen, source: "the tally" },
     ];
     const published = notes.flatMap(({ note, source }) => (note === undefined ? [] : [this.#read(note, source)]));
     const newest = Math.max(0, ...published.map(({ generation }) => generation));
     for (const each of published) await demandContains(client, headNow(), each, newest);
     return seen !== undefined;
+  }
+
+  /**
+   * Keeps what the shard's other nodes have published, where it is newer than what is in the file: a spare must know of it
+   * when it takes over. Never throws.
+   */
+  async learnFromPeers(mayKeep: () => boolean): Promise<void> {
+    const { directory, shardId, file, log } = this.#parts;
+    const shard = directory.current.map.shards.find((entry) => entry.shardId === shardId);
+    const notes = await Promise.all((shard?.nodes ?? []).map(askPeer));
+    try {
+      for (const note of notes) {
+        if (note !== undefined && mayKeep() && this.#isNewer(note)) await file.keep(note);
+      }
+    } catch (error) {
+      log.error({ err: error }, "a checkpoint of another node could not be kept in a file");
+    }
+  }
+
+  /** Than the one in the file. What does not verify is never newer, and never replaced: it must be looked at. */
+  #isNewer(note: Uint8Array): boolean {
+    const offered = this.#read(note, "another node");
+    if ("unverified" in offered) return false;
+    const own = this.#parts.file.read();
+    if (own === undefined) return true;
+    const kept = this.#read(own, this.#parts.file.path);
+    if ("unverified" in kept) return false;
+    if (offered.generation !== kept.generation) return offered.generation > kept.generation;
+    return offered.checkpoint.size > kept.checkpoint.size;
   }
 
   /** Undefined when the tally does not answer; empty when it has seen none. */
@@ -90,6 +122,22 @@ export class Witness {
       if (!(error instanceof LedgerFormatError)) throw error;
       return { source, unverified: error.message, generation: 0 };
     }
+  }
+}
+
+const nobodyKnows =
+  "this node has no checkpoint in its file and the tally does not answer, so nobody can tell whether the database holds all " +
+  "that was published; it serves once the tally answers";
+
+/** Undefined when the node does not write, or does not answer. */
+async function askPeer(address: string): Promise<Uint8Array | undefined> {
+  const client = createClient(ShardService, address);
+  try {
+    return (await client.getShardCheckpoint({}, { deadlineMs: askLimitMs })).signedNote;
+  } catch {
+    return undefined;
+  } finally {
+    client.close();
   }
 }
 

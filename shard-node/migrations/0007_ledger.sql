@@ -67,10 +67,17 @@ BEGIN
   RETURN new_epoch;
 END $$;
 
--- Goes on after a loss under another name. In a control batch, so that the log says who accepted it.
+-- Goes on after a loss under another name. Only behind advance_head, in the transaction of a control batch that says who
+-- accepted the loss: who has stolen the service's password cannot rename a log past the fence, or unseen.
 CREATE FUNCTION urna.begin_generation(p_generation int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM urna.head h JOIN urna.batches b ON b.number = h.batch_number
+    WHERE b.xmin = pg_current_xact_id()::xid AND b.control @> '[{"action": "accept-loss"}]'
+  ) THEN
+    RAISE EXCEPTION USING ERRCODE = 'UR003', MESSAGE = 'begin_generation: not in the batch of an accepted loss';
+  END IF;
   UPDATE urna.head SET generation = p_generation WHERE generation = p_generation - 1;
   IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'UR003', MESSAGE = 'begin_generation: the generation has moved';

@@ -2,10 +2,9 @@
 import { writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ShardRig } from "#bench/shard-rig.ts";
-import { waitFor } from "#deploy/wait-for.ts";
 import { encodeLedgerKey, generateLedgerKey } from "#proto/ledger/signed-note.ts";
 import { TreeFrontier } from "#proto/ledger/tree-frontier.ts";
-import { all, outcomesOf } from "./shared-rig.ts";
+import { cutOff, publishThenStop } from "./lost-log.ts";
 
 let rig: ShardRig;
 
@@ -15,33 +14,9 @@ beforeEach(async () => {
 
 afterEach(() => rig?.[Symbol.asyncDispose]());
 
-/** Votes in two batches; the node has published a checkpoint over all of them, and is stopped. */
-async function publishThenStop(): Promise<{ votes: number }> {
-  const election = await rig.open("e");
-  for (let i = 0; i < 2; i++) expect(outcomesOf(await rig.cast(election.fresh(300)))).toEqual(all(300, "RECORDED"));
-  const node = rig.node("a");
-  await waitFor("a checkpoint over all votes", 10_000, async () => {
-    const { signedNote } = await node.client.getShardCheckpoint({});
-    return Buffer.from(signedNote).toString().split("\n")[1] === "600" ? true : undefined;
-  });
-  await node.kill("SIGTERM");
-  return { votes: 600 };
-}
-
-/** As an administrator with all rights would: the log ends with the batch that opened the votes' second half. */
-async function cutOff(leaves: number): Promise<void> {
-  await rig.sql("DELETE FROM urna.votes WHERE leaf_index >= $1", [leaves]);
-  await rig.sql("DELETE FROM urna.batches WHERE tree_size > $1", [leaves]);
-  await rig.sql("DELETE FROM urna.batches WHERE number > (SELECT min(number) FROM urna.batches WHERE tree_size = $1)", [
-    leaves,
-  ]);
-  await rig.sql("DELETE FROM urna.tiles WHERE level = 0 AND (tile_index + 1) * 256 > $1", [leaves]);
-  await rig.sql("UPDATE urna.head SET tree_size = $1, batch_number = (SELECT max(number) FROM urna.batches)", [leaves]);
-}
-
 test("votes that were published and are missing stop the shard, which says how many; accepting the loss begins a new log", async () => {
-  await publishThenStop();
-  await cutOff(300);
+  await publishThenStop(rig);
+  await cutOff(rig, 300);
   const node = rig.node("a");
   await node.start();
   expect(await node.untilNotReady(/missing/)).toMatch(
@@ -66,28 +41,8 @@ test("votes that were published and are missing stop the shard, which says how m
   await node.untilServing();
 });
 
-for (const [what, statement] of [
-  [
-    "a root of the last batch",
-    "UPDATE urna.batches SET root = sha256(root) WHERE number = (SELECT max(number) FROM urna.batches)",
-  ],
-  [
-    "a leaf hash that no tile holds yet",
-    "UPDATE urna.batches SET tail_hashes = sha256(tail_hashes) || substring(tail_hashes FROM 33) WHERE number = (SELECT max(number) FROM urna.batches WHERE votes > 0)",
-  ],
-  ["a root of a tile", "UPDATE urna.tiles SET root = sha256(root) WHERE level = 0 AND tile_index = 1"],
-] as const) {
-  test(`${what} that was changed stops the shard: its ledger does not fold to its own root`, async () => {
-    await publishThenStop();
-    await rig.sql(statement);
-    const node = rig.node("a");
-    await node.start();
-    expect(await node.untilNotReady(/damaged/)).toMatch(/the stored ledger is damaged/);
-  });
-}
-
 test("a ledger rewritten coherently, of the size that was published, stops the shard", async () => {
-  await publishThenStop();
+  await publishThenStop(rig);
   await forgeLastLeaf();
   const node = rig.node("a");
   await node.start();
@@ -112,7 +67,7 @@ async function forgeLastLeaf(): Promise<void> {
 }
 
 test("a node with another key does not lead, and says whose key the shard has", async () => {
-  await publishThenStop();
+  await publishThenStop(rig);
   writeFileSync(rig.shardKeyFile, encodeLedgerKey(generateLedgerKey()));
   const node = rig.node("a");
   await node.start();

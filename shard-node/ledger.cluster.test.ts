@@ -172,3 +172,9 @@ test("a frame with two elections and repeats leaves one unbroken tree", async ()
   await castFrames(client, [one.frame(first, 5_000), two.frame(second, 5_000), one.frame(first, 5_000)]);
   for (const votes of [first, second]) await rig.cast(votes);
 });
+
+test("a log gets another name only with a control batch that says who accepted the loss (I6, I8)", async () => {
+  await expect(rigOf().serviceSql("SELECT urna.begin_generation(2)")).rejects.toThrow(
+    /not in the batch of an accepted loss/,
+  );
+});

@@ -3,30 +3,12 @@ import { afterEach, expect, test } from "vitest";
 import { scriptedTally } from "#bench/rig-tally.ts";
 import { ShardRig } from "#bench/shard-rig.ts";
 import { waitFor } from "#deploy/wait-for.ts";
+import { checkpointOver, cutOff } from "./lost-log.ts";
 import { all, outcomesOf } from "./shared-rig.ts";
 
 let rig: ShardRig;
 
 afterEach(() => rig?.[Symbol.asyncDispose]());
-
-/** The newest checkpoint, once it is over so many leaves. */
-async function checkpointOver(leaves: number): Promise<Uint8Array> {
-  const { client } = await rig.writer();
-  return await waitFor(`a checkpoint over ${leaves} leaves`, 10_000, async () => {
-    const { signedNote } = await client.getShardCheckpoint({});
-    return Number(Buffer.from(signedNote).toString().split("\n")[1]) >= leaves ? signedNote : undefined;
-  });
-}
-
-/** As an administrator with all rights would: the log ends with the first batch of so many leaves. */
-async function cutOff(leaves: number): Promise<void> {
-  await rig.sql("DELETE FROM urna.votes WHERE leaf_index >= $1", [leaves]);
-  await rig.sql("DELETE FROM urna.batches WHERE number > (SELECT min(number) FROM urna.batches WHERE tree_size = $1)", [
-    leaves,
-  ]);
-  await rig.sql("DELETE FROM urna.tiles WHERE level = 0 AND (tile_index + 1) * 256 > $1", [leaves]);
-  await rig.sql("UPDATE urna.head SET tree_size = $1, batch_number = (SELECT max(number) FROM urna.batches)", [leaves]);
-}
 
 test("a tally that is asked late has seen votes that arrived meanwhile: none of them is missing, and the writer goes on (I8)", async () => {
   rig = await ShardRig.start();
@@ -35,7 +17,7 @@ test("a tally that is asked late has seen votes that arrived meanwhile: none of 
   await using tally = await scriptedTally(rig, async () => {
     const { votes } = await rig.head();
     await rig.cast(election.fresh(5));
-    return await checkpointOver(votes + 5);
+    return await checkpointOver(rig, votes + 5);
   });
   await tally.answered();
   expect(outcomesOf(await rig.cast(election.fresh(5)))).toEqual(all(5, "RECORDED"));
@@ -48,10 +30,10 @@ test("a loss that shows while the node writes makes it a spare that says so: it 
   rig = await ShardRig.start();
   const election = await rig.open("e");
   for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
-  await checkpointOver(600);
+  await checkpointOver(rig, 600);
   const node = rig.node("a");
   node.freeze();
-  await cutOff(300);
+  await cutOff(rig, 300);
   node.thaw();
   expect(await node.untilNotReady(/missing|shorter/)).toBeTruthy();
   await waitFor("the node to be a spare", 15_000, async () => ((await node.isWriter()) ? undefined : true));
@@ -65,18 +47,18 @@ test("a database from before an accepted loss begins a generation that no log ha
   rig = await ShardRig.start();
   const election = await rig.open("e");
   for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
-  await checkpointOver(600);
+  await checkpointOver(rig, 600);
   const node = rig.node("a");
   await node.kill("SIGTERM");
-  await cutOff(300);
+  await cutOff(rig, 300);
   await node.start();
   await node.untilNotReady(/missing/);
   expect((await node.client.acceptShardLoss({ requestedBy: "an admin" })).logOrigin).toBe("urna/shard/0/2");
   await node.untilServing();
   await rig.cast(election.fresh(100));
-  await checkpointOver(400);
+  await checkpointOver(rig, 400);
   await node.kill("SIGTERM");
-  await cutOff(300);
+  await cutOff(rig, 300);
   await rig.sql("UPDATE urna.head SET generation = 1");
   await node.start();
   await node.untilNotReady(/still at generation 1/);
@@ -88,9 +70,9 @@ test("of two nodes that refuse for one loss, the other is a ready spare once it 
   rig = await ShardRig.start({ nodes: 2 });
   const election = await rig.open("e");
   for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
-  const note = await checkpointOver(600);
+  const note = await checkpointOver(rig, 600);
   for (const node of rig.nodes) await node.kill("SIGTERM");
-  await cutOff(300);
+  await cutOff(rig, 300);
   await using _tally = await scriptedTally(rig, async () => note);
   for (const node of rig.nodes) await node.start();
   for (const node of rig.nodes) await node.untilNotReady(/missing/);
@@ -106,10 +88,10 @@ test("a node that knows of no checkpoint does not take over while the tally is a
   rig = await ShardRig.start({ nodes: 2 });
   const election = await rig.open("e");
   for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
-  const note = await checkpointOver(600);
+  const note = await checkpointOver(rig, 600);
   for (const node of rig.nodes) await node.kill("SIGTERM");
   rig.forgetState(rig.node("b"));
-  await cutOff(300);
+  await cutOff(rig, 300);
   const node = rig.node("b");
   await node.start();
   expect(await node.untilNotReady(/tally/)).toMatch(/serves once the tally answers/);
@@ -121,20 +103,13 @@ test("a spare knows what the writer has published, and refuses a log that is sho
   rig = await ShardRig.start({ nodes: 2 });
   const election = await rig.open("e");
   for (let i = 0; i < 2; i++) await rig.cast(election.fresh(300));
-  await checkpointOver(600);
+  await checkpointOver(rig, 600);
   const writer = await rig.writer();
   const spare = rig.nodes.find((node) => node !== writer);
   if (spare === undefined) throw new Error("there are two nodes");
   await waitFor("the spare to learn of it", 10_000, () => (rig.keptLeaves(spare) >= 600 ? true : undefined));
   for (const node of rig.nodes) await node.kill();
-  await cutOff(300);
+  await cutOff(rig, 300);
   await spare.start();
   expect(await spare.untilNotReady(/missing/)).toMatch(/300 acknowledged votes are missing/);
-});
-
-test("a log gets another name only with a control batch that says who accepted the loss (I6, I8)", async () => {
-  rig = await ShardRig.start();
-  await expect(rig.serviceSql("SELECT urna.begin_generation(2)")).rejects.toThrow(
-    /not in the batch of an accepted loss/,
-  );
 });

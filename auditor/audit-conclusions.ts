@@ -56,9 +56,10 @@ export function concludeTotals(
     const table = word.tallies.get(electionId);
     if (table !== undefined) checkTally(electionId, table, audited, findings);
     for (const { outcome, election } of onShards) {
-      const { shardId } = outcome;
-      const result = roster.of(shardId)?.results.get(electionId);
-      if (result !== undefined) checkResult(shardId, electionId, result, election, findings);
+      const { shardId, end } = outcome;
+      for (const known of roster.of(shardId)?.resultsOf(electionId) ?? []) {
+        checkResult(shardId, known, end.head?.generation ?? 1, election, findings);
+      }
     }
   }
 }

@@ -12,8 +12,8 @@ export type ShardMemory = {
   readonly verifierKey: string;
   /** Signed notes: checkpoints, in no order. */
   readonly checkpoints: readonly string[];
-  /** Signed notes: results, by election. */
-  readonly results: Readonly<Record<string, string>>;
+  /** Signed notes: results of elections. */
+  readonly results: readonly string[];
 };
 
 export type AuditState = {
@@ -109,13 +109,17 @@ function parsed(text: string): AuditState | undefined {
 function shardMemory(entry: unknown): [number, ShardMemory] | undefined {
   if (!isObject(entry)) return undefined;
   const { shard_id: shardId, verifier_key: verifierKey, checkpoints, results } = entry;
-  if (!Number.isInteger(shardId) || typeof verifierKey !== "string" || !isTexts(results)) return undefined;
-  if (!Array.isArray(checkpoints) || !checkpoints.every((note) => typeof note === "string")) return undefined;
+  if (!Number.isInteger(shardId) || typeof verifierKey !== "string") return undefined;
+  if (!isTextList(checkpoints) || !isTextList(results)) return undefined;
   return [shardId as number, { verifierKey, checkpoints, results }];
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === "string");
 }
 
 function isTexts(value: unknown): value is Record<string, string> {

@@ -25,7 +25,7 @@ export type ServedNote = { readonly shardId: number; readonly note: Uint8Array; 
 export type OutsideWord = {
   readonly verifierKeys: readonly { readonly shardId: number; readonly verifierKey: string }[];
   readonly checkpoints: readonly ServedNote[];
-  readonly results: readonly (ServedNote & { readonly electionId: string })[];
+  readonly results: readonly ServedNote[];
   /** By election. */
   readonly tallies: ReadonlyMap<string, TallyTable>;
   /** What could not be asked, and why: without it the audit is not complete. */
@@ -118,13 +118,13 @@ class Asking {
   }
 
   async results({ elections }: Question) {
-    const notes: (ServedNote & { electionId: string })[] = [];
+    const notes: ServedNote[] = [];
     for (const { electionId, mayHaveClosed } of elections) {
       if (!mayHaveClosed) continue;
       const ask = () => this.#ledger.getElectionResult({ electionId }, this.#limits);
       const answer = await this.#ask(`the result of ${electionId}`, ask);
       for (const { shardId, signedNote } of answer?.results ?? []) {
-        notes.push({ electionId, shardId, note: signedNote, source: "the router" });
+        notes.push({ shardId, note: signedNote, source: "the router" });
       }
     }
     return notes;

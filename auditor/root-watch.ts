@@ -25,8 +25,11 @@ export type RootWatchOptions = {
 export class RootWatch {
   readonly #options: RootWatchOptions;
   #nextSigned = 0;
-  /** Leaves up to which a signed root holds. */
+  /** Leaves up to which a signed root holds, of whichever generation, and of each. */
   #signedLeaves = 0;
+  readonly #heldLeaves = new Map<number, number>();
+  /** Of each generation before, the largest that does not hold. */
+  readonly #lost = new Map<number, SignedSize>();
   #contradicted: Contradiction | undefined;
   /** The first batch whose root did not hold since the last signed root that did. */
   #suspect: LogBatch | undefined;
@@ -76,7 +79,8 @@ export class RootWatch {
   finish(): void {
     this.#endRun();
     const { tree, signed, findings, shardId } = this.#options;
-    for (const beyond of signed.slice(this.#nextSigned)) this.#beyond(beyond, tree.size);
+    this.#reportBeyond(signed.slice(this.#nextSigned), tree.size);
+    for (const largest of this.#lost.values()) this.#reportLoss(largest);
     if (this.#contradicted !== undefined) this.#reportContradiction(this.#contradicted);
     if (tree.doubts.length > 0) {
       const leaves = tree.doubts;
@@ -94,18 +98,17 @@ export class RootWatch {
   }
 
   #judgeSigned(signed: SignedSize): void {
-    const { tree, generation, findings, shardId } = this.#options;
+    const { tree, generation } = this.#options;
     const { holds, verdict } = tree.judge(signed.root);
     const because = `${signed.what} of ${signed.size} leaves holds`;
     if (verdict !== undefined) this.#options.onVerdict(verdict, because);
     if (holds === undefined) this.#unjudged += 1;
     else if (holds) {
       this.#signedLeaves = signed.size;
+      this.#heldLeaves.set(signed.generation, signed.size);
       this.#suspect = undefined;
-    } else if (signed.generation < generation) {
-      const detail = `${signed.what} of generation ${signed.generation} has another root for ${signed.size} leaves`;
-      findings.add({ kind: "LOSS_ACCEPTED", shardId, leaf: this.#signedLeaves, throughLeaf: signed.size - 1, detail });
-    } else if (this.#contradicted !== undefined) this.#contradicted.later += 1;
+    } else if (signed.generation < generation) this.#lost.set(signed.generation, signed);
+    else if (this.#contradicted !== undefined) this.#contradicted.later += 1;
     else {
       const afterLeaf = Math.max(this.#signedLeaves, this.#suspect?.firstLeaf ?? 0);
       this.#contradicted = { signed, afterLeaf, later: 0 };
@@ -124,17 +127,27 @@ export class RootWatch {
     });
   }
 
-  #beyond(signed: SignedSize, size: number): void {
+  /** Of several that are longer than the log, the longest says it all. */
+  #reportBeyond(beyond: readonly SignedSize[], size: number): void {
     const { findings, shardId, generation } = this.#options;
-    const missing = `${signed.size - size} ${signed.size - size === 1 ? "leaf is" : "leaves are"} missing`;
-    const isOld = signed.generation < generation;
+    for (const signed of beyond) if (signed.generation < generation) this.#lost.set(signed.generation, signed);
+    const longest = beyond.findLast((signed) => signed.generation >= generation);
+    if (longest === undefined) return;
+    const missing = `${longest.size - size} ${longest.size - size === 1 ? "leaf is" : "leaves are"} missing`;
     findings.add({
-      kind: isOld ? "LOSS_ACCEPTED" : "LEAVES_MISSING",
+      kind: "LEAVES_MISSING",
       shardId,
       leaf: size,
-      throughLeaf: signed.size - 1,
-      detail: `${signed.what} has ${signed.size} leaves and the log ${size}: ${missing}`,
+      throughLeaf: longest.size - 1,
+      detail: `${longest.what} has ${longest.size} leaves and the log ${size}: ${missing}`,
     });
+  }
+
+  #reportLoss({ size, generation, what }: SignedSize): void {
+    const { findings, shardId } = this.#options;
+    const leaf = this.#heldLeaves.get(generation) ?? 0;
+    const detail = `${what} of ${size} leaves of generation ${generation} of the log is not what the log has: a loss was accepted`;
+    findings.add({ kind: "LOSS_ACCEPTED", shardId, leaf, throughLeaf: Math.max(leaf, size - 1), detail });
   }
 
   #endRun(): void {

@@ -21,7 +21,7 @@ export class ShardWitness {
   readonly #verifierKey: string;
   readonly #publicKey: Buffer;
   readonly #checkpoints: KnownCheckpoint[] = [];
-  readonly #results = new Map<string, KnownResult>();
+  readonly #results: KnownResult[] = [];
 
   /** Throws LedgerFormatError unless the key is one of this shard's log. */
   constructor(shardId: number, verifierKey: string) {
@@ -49,8 +49,9 @@ export class ShardWitness {
     return this.#publicKey;
   }
 
-  get results(): ReadonlyMap<string, KnownResult> {
-    return this.#results;
+  /** One for each generation in which it was asked for: a log that goes on after a loss signs its results anew. */
+  resultsOf(electionId: string): readonly KnownResult[] {
+    return this.#results.filter(({ result }) => result.electionId === electionId);
   }
 
   /** The most leaves that were signed, in the newest generation. */
@@ -69,11 +70,11 @@ export class ShardWitness {
 
   /** Everything that was signed for a size of the log. */
   signedSizes(): SignedSize[] {
-    const ofResults = [...this.#results].map(([electionId, { result, generation }]) => ({
+    const ofResults = this.#results.map(({ result, generation }) => ({
       size: result.checkpoint.size,
       root: result.checkpoint.root,
       generation,
-      what: `the result of ${electionId}`,
+      what: `the result of ${result.electionId}`,
     }));
     return inSizeOrder([...ofResults, ...this.#checkpoints]);
   }
@@ -81,9 +82,7 @@ export class ShardWitness {
   /** What it was when the auditor last looked. What does not verify is reported: the file was changed, or the key was. */
   recall({ checkpoints, results }: ShardMemory, findings: FindingBook): void {
     for (const note of checkpoints) this.learnCheckpoint(Buffer.from(note), findings, "the state file");
-    for (const [electionId, note] of Object.entries(results)) {
-      this.learnResult(electionId, Buffer.from(note), findings, "the state file");
-    }
+    for (const note of results) this.learnResult(Buffer.from(note), findings, "the state file");
   }
 
   /** To be remembered until the next time. Two that contradict each other are both kept: together they are the proof. */
@@ -91,7 +90,7 @@ export class ShardWitness {
     return {
       verifierKey: this.#verifierKey,
       checkpoints: this.#checkpoints.map(({ note }) => note),
-      results: Object.fromEntries([...this.#results].map(([electionId, { note }]) => [electionId, note])),
+      results: this.#results.map(({ note }) => note),
     };
   }
 
@@ -109,21 +108,25 @@ export class ShardWitness {
   }
 
   /** What a shard signed when an election had closed on it. */
-  learnResult(electionId: string, note: Uint8Array, findings: FindingBook, source: string): void {
-    const what = `the result of "${electionId}" of ${source}`;
-    const read = this.#read(note, findings, what, (text) => {
+  learnResult(note: Uint8Array, findings: FindingBook, source: string): void {
+    const read = this.#read(note, findings, `the result of ${source}`, (text) => {
       const result = parseElectionResult(text);
       return { ...result, origin: result.checkpoint.origin };
     });
     if (read === undefined) return;
     const { parsed: result, generation } = read;
-    const known = this.#results.get(electionId);
+    const { electionId } = result;
     const text = Buffer.from(note).toString("utf8");
-    if (result.electionId !== electionId || (known !== undefined && known.note !== text)) {
-      const detail = `${what} is another than the one that was signed before, or of another election`;
-      findings.add({ kind: "RESULT_DIFFERS", shardId: this.shardId, electionId, detail });
-    }
-    if (known === undefined) this.#results.set(electionId, { result, note: text, generation });
+    const ofGeneration = this.resultsOf(electionId).filter((known) => known.generation === generation);
+    if (ofGeneration.some((known) => known.note === text)) return;
+    // A result is final: two that differ are both kept, as the proof.
+    findings.demand(ofGeneration.length === 0, () => ({
+      kind: "RESULT_DIFFERS",
+      shardId: this.shardId,
+      electionId,
+      detail: `two different results of it were signed; the other one comes from ${source}`,
+    }));
+    this.#results.push({ result, note: text, generation });
   }
 
   /** What is served as the shard's key; a key of another generation's name is the same key. */

@@ -54,16 +54,21 @@ function add(counts: Counts, region: string, what: string, n: number): void {
   counts.set(region, ofRegion.set(what, (ofRegion.get(what) ?? 0) + n));
 }
 
-/** What one shard signed at an election's close against its rows. Root and size are compared with the tree. */
+/**
+ * What one shard signed at an election's close against its rows; root and size are compared with the tree. `present` is the log's
+ * generation now: what was signed before a loss was accepted need not hold after it.
+ */
 export function checkResult(
   shardId: number,
-  electionId: string,
-  { result }: KnownResult,
+  { result, generation }: KnownResult,
+  present: number,
   election: AuditedElection | undefined,
   findings: FindingBook,
 ): void {
+  const { electionId } = result;
+  const kind = generation < present ? "LOSS_ACCEPTED" : "RESULT_DIFFERS";
   const differs = (holds: boolean, detail: string) =>
-    findings.demand(holds, () => ({ kind: "RESULT_DIFFERS", shardId, electionId, detail }));
+    findings.demand(holds, () => ({ kind, shardId, electionId, detail }));
   if (election === undefined) {
     differs(false, "the shard has signed a result of it, and does not know it");
     return;

@@ -2,7 +2,9 @@
  * What an administrator can do while the shard stands still, leaving a database without any contradiction in itself: only what was
  * signed before shows it (I8). Undone each time, and clean again.
  */
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { waitFor } from "#deploy/wait-for.ts";
 import { TamperStory, tampered } from "./tamper-story.ts";
 
 let story: TamperStory;
@@ -24,14 +26,7 @@ test("the last batch, cut off on both servers, is missed by leaf", async () => {
   await story.keep();
   const leaves = await story.signedLeaves();
   await story.stopShard();
-  const [cut] = await story.sql<{ number: number; leaf: number }>(
-    "SELECT number::int, (tree_size - votes)::int AS leaf FROM urna.batches WHERE votes > 0 ORDER BY number DESC LIMIT 1",
-  );
-  const { number = 0, leaf = 0 } = cut ?? {};
-  await story.sql(`
-    DELETE FROM urna.votes WHERE batch_number >= ${number}; DELETE FROM urna.batches WHERE number >= ${number};
-    DELETE FROM urna.tiles WHERE (tile_index + 1) * 256 ^ (level + 1) > ${leaf};
-    UPDATE urna.head SET batch_number = ${number - 1}, tree_size = ${leaf}`);
+  const leaf = await story.cutOff();
   expect(await story.found()).toContain(`LEAVES_MISSING shard ${tampered} leaf ${leaf}-${leaves - 1}`);
   await story.undo({ head: true });
   await story.startShard();
@@ -55,4 +50,22 @@ test("everything from a leaf on, rewritten coherently without the key, contradic
   await story.rewrite();
   await story.startShard();
   expect(await story.found()).toEqual([]);
+});
+
+test("a loss that an operator has accepted stays a finding for whoever remembers the votes, and for nobody else", async () => {
+  await story.stopShard();
+  const leaf = await story.cutOff();
+  expect(await story.acceptLoss()).toBe(`urna/shard/${tampered}/2`);
+  await story.story.cast("town", 100);
+  await story.untilSigned();
+  // The tally starts anew when it hears of the log's new name; until then it counts what is lost.
+  const findings = await waitFor("the tally to start anew", 30_000, async () => {
+    const report = await story.audit();
+    const isAnew = report.gaps.length === 0 && report.findings.every(({ kind }) => kind !== "TALLY_DIFFERS");
+    return isAnew ? report.findings : undefined;
+  });
+  expect([...new Set(findings.map(({ kind }) => kind))]).toEqual(["LOSS_ACCEPTED"]);
+  expect(findings.every(({ shardId }) => shardId === tampered)).toBe(true);
+  expect(findings.some((finding) => finding.leaf !== undefined && finding.leaf <= leaf)).toBe(true);
+  expect(await story.found({ stateFile: join(story.folder, "another.json") })).toEqual([]);
 });

@@ -16,9 +16,11 @@ import { Story } from "#bench/cluster-story.ts";
 import { rewriteLedger } from "#bench/ledger-rewriter.ts";
 import { standbyTargets } from "#bench/standby-targets.ts";
 import { waitFor } from "#deploy/wait-for.ts";
+import { CallError } from "#mesh/call-error.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
 import { parseCheckpoint } from "#proto/ledger/checkpoint.ts";
+import { RejectionError } from "#proto/rejections.ts";
 import { Audit, type AuditOptions } from "./audit.ts";
 import type { Finding } from "./audit-finding.ts";
 import type { AuditReport } from "./audit-report.ts";
@@ -83,6 +85,20 @@ export class TamperStory implements AsyncDisposable {
     );
   }
 
+  /** The last batch with votes, and all after it, are gone from both servers. Answers the first leaf that is missing. */
+  async cutOff(): Promise<number> {
+    const [cut] = await this.sql<{ number: number; leaf: number }>(
+      "SELECT number::int, (tree_size - votes)::int AS leaf FROM urna.batches WHERE votes > 0 ORDER BY number DESC LIMIT 1",
+    );
+    const { number = 0, leaf = 0 } = cut ?? {};
+    await this.sql(`
+      DELETE FROM urna.votes WHERE batch_number >= ${number}; DELETE FROM urna.batches WHERE number >= ${number};
+      DELETE FROM urna.tiles WHERE (tile_index + 1) * 256 ^ (level + 1) > ${leaf};
+      DELETE FROM urna.count_snapshots WHERE through_batch >= ${number};
+      UPDATE urna.head SET batch_number = ${number - 1}, tree_size = ${leaf}`);
+    return leaf;
+  }
+
   /** Copies everything, to be put back by `undo`. */
   async keep(): Promise<void> {
     const tables = await this.#partitions();
@@ -131,6 +147,26 @@ export class TamperStory implements AsyncDisposable {
   async startShard(): Promise<void> {
     await this.story.cluster.startProcess(this.#node);
     await this.story.healed();
+  }
+
+  /** The shard finds that votes are missing, and an operator lets it go on without them. Answers the log's new name. */
+  async acceptLoss(): Promise<string> {
+    const { cluster, admin, routers } = this.story;
+    await cluster.startProcess(this.#node);
+    const client = createClient(LedgerService, routers[0] ?? "");
+    try {
+      // Until the node has looked at its log, it knows of no loss.
+      const ask = () =>
+        client.acceptLoss({ shardId: tampered }, { ...admin, deadlineMs: limitMs }).catch((error: unknown) => {
+          if (error instanceof RejectionError || error instanceof CallError) return undefined;
+          throw error;
+        });
+      const { logOrigin } = await waitFor("the loss to be accepted", limitMs, ask);
+      await this.story.healed();
+      return logOrigin;
+    } finally {
+      client.close();
+    }
   }
 
   /** All that is known of the shard's log outside its database, save by the auditor. The shard must be stopped. */

@@ -59,8 +59,8 @@ export class WitnessRoster {
     for (const { shardId, note, source } of checkpoints) {
       this.#witnesses.get(shardId)?.learnCheckpoint(note, findings, source);
     }
-    for (const { shardId, electionId, note, source } of results) {
-      this.#witnesses.get(shardId)?.learnResult(electionId, note, findings, source);
+    for (const { shardId, note, source } of results) {
+      this.#witnesses.get(shardId)?.learnResult(note, findings, source);
     }
   }
 
@@ -71,9 +71,9 @@ export class WitnessRoster {
       const known = memories.get(shardId);
       // What was added meanwhile is verified by the next pass, which reads it from the file.
       const checkpoints = new Set([...(known?.checkpoints ?? []), ...witness.memory().checkpoints]);
-      const results = { ...witness.memory().results, ...known?.results };
+      const results = new Set([...(known?.results ?? []), ...witness.memory().results]);
       const verifierKey = known?.verifierKey ?? witness.verifierKey;
-      memories.set(shardId, { verifierKey, checkpoints: [...checkpoints], results });
+      memories.set(shardId, { verifierKey, checkpoints: [...checkpoints], results: [...results] });
     }
     return memories;
   }

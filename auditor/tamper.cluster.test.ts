@@ -25,6 +25,8 @@ const at = (what: string) => `shard ${tampered} ${what}`;
 type Change = {
   readonly what: string;
   readonly sql: () => string | Promise<string>;
+  /** To be done last when it is undone. */
+  readonly after?: string;
   /** What the audit must find, among others that follow from it. */
   readonly finds: () => Promise<readonly string[]> | readonly string[];
 };
@@ -121,6 +123,35 @@ const changes: readonly Change[] = [
     finds: async () => [`BALLOT_INVALID ${at(`leaf ${inTile} batch ${await story.batchOf(inTile)}`)}`],
   },
   {
+    what: "a nonce that was taken away",
+    sql: () =>
+      `ALTER TABLE urna.votes ALTER nonce DROP NOT NULL; UPDATE urna.votes SET nonce = NULL WHERE leaf_index = ${inTile}`,
+    after: "ALTER TABLE urna.votes ALTER nonce SET NOT NULL",
+    finds: () => [`ROW_UNREADABLE ${at(`leaf ${inTile}`)}`, `ROW_MISSING ${at(`leaf ${inTile}`)}`],
+  },
+  {
+    what: "a ballot longer than any that could be hashed",
+    sql: () => `UPDATE urna.votes SET ballot = decode(repeat('0001', 20000), 'hex') WHERE leaf_index = ${inTile}`,
+    finds: () => [`BALLOT_INVALID ${at(`leaf ${inTile}`)}`, `ROW_MISSING ${at(`leaf ${inTile}`)}`],
+  },
+  {
+    what: "an election that was deleted, and left its votes behind",
+    sql: () => "DELETE FROM urna.elections WHERE election_id = 'hall'",
+    finds: () => [expect.stringMatching(new RegExp(`^ELECTION_UNKNOWN shard ${tampered} leaf \\d+$`))],
+  },
+  {
+    what: "a head that says that it is of another deployment",
+    sql: () => "UPDATE urna.head SET deployment = 'village'",
+    after: "UPDATE urna.head SET deployment = 'urna'",
+    finds: () => [`HEAD_CHANGED ${at("")}`.trimEnd()],
+  },
+  {
+    what: "a table of votes that was taken out of the log",
+    sql: () => "ALTER TABLE urna.votes DETACH PARTITION urna.votes_2",
+    after: "ALTER TABLE urna.votes ATTACH PARTITION urna.votes_2 FOR VALUES IN (2)",
+    finds: () => [expect.stringMatching(new RegExp(`^ROW_MISSING shard ${tampered} leaf `))],
+  },
+  {
     what: "a count that was changed",
     sql: () =>
       "UPDATE urna.batches SET count_n[1] = count_n[1] + 1 WHERE number = (SELECT min(number) FROM urna.batches WHERE votes > 0)",
@@ -203,7 +234,7 @@ const changes: readonly Change[] = [
   },
 ];
 
-test.each(changes)("$what is found, and named (I8)", async ({ sql, finds }) => {
+test.each(changes)("$what is found, and named (I8)", async ({ sql, finds, after }) => {
   const expected = await finds();
   await story.sql(await sql());
   try {
@@ -212,6 +243,7 @@ test.each(changes)("$what is found, and named (I8)", async ({ sql, finds }) => {
     expect(found.filter((place) => place.includes("shard 0") && !place.startsWith("SLOTS_CHANGED"))).toEqual([]);
   } finally {
     await story.undo();
+    if (after !== undefined) await story.sql(after);
   }
   expect(await story.found()).toEqual([]);
 });

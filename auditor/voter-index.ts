@@ -23,12 +23,15 @@ const defaultMemoryBytesMax = 256 * 1024 * 1024;
 
 export class VoterIndex implements Disposable {
   readonly #memoryBytesMax: number;
+  readonly #below: string;
   readonly #parts: Part[] = Array.from({ length: parts }, () => new Part());
   #bytes = 0;
   #folder: string | undefined;
 
-  constructor(memoryBytesMax = defaultMemoryBytesMax) {
+  /** Files, where there must be any, are made below `folder`. */
+  constructor(memoryBytesMax = defaultMemoryBytesMax, folder = tmpdir()) {
     this.#memoryBytesMax = memoryBytesMax;
+    this.#below = folder;
   }
 
   [Symbol.dispose](): void {
@@ -49,7 +52,7 @@ export class VoterIndex implements Disposable {
   }
 
   #spill(): void {
-    this.#folder ??= mkdtempSync(join(tmpdir(), "urna-audit-"));
+    this.#folder ??= mkdtempSync(join(this.#below, "urna-audit-"));
     for (const [i, part] of this.#parts.entries()) part.spill(join(this.#folder, String(i)));
     this.#bytes = 0;
   }

@@ -56,10 +56,13 @@ export async function awaitLogEnd(
   signal: AbortSignal,
 ): Promise<LogEnd> {
   const hasReplayed = await watchReplay(client);
-  const untilMs = performance.now() + replayLimitMs;
-  for (;;) {
+  let untilMs = performance.now() + replayLimitMs;
+  for (let seen = -1; ; ) {
     const isReplayed = await hasReplayed();
     const end = await readLogEnd(client);
+    // While it comes closer it is given time: one that was just started may have much to replay.
+    if (end.batch > seen) untilMs = performance.now() + replayLimitMs;
+    seen = end.batch;
     if (end.batch >= known.batch && end.leaves >= known.leaves) return end;
     if (isReplayed === true) return end;
     if (performance.now() > untilMs) return endOfSilent(end, isReplayed);

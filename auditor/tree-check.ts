@@ -7,7 +7,7 @@ import { hashBytes } from "#proto/ledger/merkle-hash.ts";
 import { type FullTile, TreeFrontier } from "#proto/ledger/tree-frontier.ts";
 
 /** Leaves in doubt that are remembered one by one. */
-const doubtsMax = 1_000;
+const doubtsMax = 100_000;
 
 export type Verdict =
   /** Of the leaves in doubt, the rows are not what was signed or logged. */

@@ -10,6 +10,7 @@ let leaves: number;
 
 beforeAll(async () => {
   story = await TamperStory.start();
+  await story.untilSigned();
   leaves = await story.signedLeaves();
 });
 

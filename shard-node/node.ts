@@ -36,6 +36,8 @@ export type NodeState =
 type AcceptedLoss = { readonly by: string; readonly origin: PromiseWithResolvers<string> };
 
 const retryMs = 300;
+/** After a loss was found: longer, by chance, so that each node of the shard comes to look and to say so. */
+const lostRetryMs = () => 1_000 * (1 + Math.random());
 /** A witness that was away at the takeover is asked again. */
 const askAgainMs = 1_000;
 const acceptLimitMs = 15_000;
@@ -151,7 +153,8 @@ export class ShardNode {
     } catch (error) {
       if (!(error instanceof DeposedError)) {
         this.#refuse(error);
-        await delay(retryMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+        const pauseMs = error instanceof LedgerLossError ? lostRetryMs() : retryMs;
+        await delay(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       }
       return undefined;
     }

@@ -83,7 +83,7 @@ export class AuditedElection {
   hashRow(row: Buffer, target: Buffer, targetOffset: number): boolean {
     if (row.length - ballotAt > ballotBytesMax || row.readInt32BE(regionAt) < 0) return false;
     this.#columns.set(row);
-    this.#writer.leafHashAt(this.#columns, 0, row, nonceAt, target, targetOffset);
+    this.#writer.leafHash(this.#columns, 0, row, nonceAt, target, targetOffset);
     this.rows += 1;
     return true;
   }

@@ -43,7 +43,7 @@ export function growLedger(before: TreeFrontier, newVotes: readonly NewVotes[]):
   for (const { election, votes } of newVotes) {
     for (let i = 0; i < votes.length; i++) {
       const { frame, index } = votes[i] as WaitingVote;
-      election.leaves.leafHashAt(frame, index, nonces, leaf * nonceBytes, leafHashes, leaf * hashBytes);
+      election.leaves.leafHash(frame, index, nonces, leaf * nonceBytes, leafHashes, leaf * hashBytes);
       const at = index * nullifierBytes;
       for (let byte = 0; byte < nullifierBytes; byte++) {
         leafNullifiers[leaf * nullifierBytes + byte] = frame.nullifiers[at + byte] as number;

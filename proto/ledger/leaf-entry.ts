@@ -100,11 +100,10 @@ export type VoteColumns = {
 
 /**
  * The leaf hashes of one election's votes, for the path that every vote takes; it hashes in two buffers of its own. One core
- * of an AMD EPYC with SHA extensions, Node 24.21.0, ballots of 6 bytes, 2026-11-25: 770 ns a vote from strings, 700 ns from
- * columns, of which 560 ns are the two digests (see merkle-hash.ts).
+ * of an AMD EPYC with SHA extensions, Node 24.21.0, ballots of 6 bytes, 2026-11-25: 700 ns a vote, of which 560 ns are the two
+ * digests (see merkle-hash.ts).
  *
- * Short parts are copied a byte at a time: a call into the engine costs more than 16 bytes do, and much more for a string
- * that is a slice of another.
+ * Short parts are copied a byte at a time: a call into the engine costs more than 16 bytes do.
  */
 export class LeafEntryWriter {
   /** 0x00 || entry, of which a vote changes the end. */
@@ -126,30 +125,10 @@ export class LeafEntryWriter {
   }
 
   /**
-   * Writes into `target` the leaf hash of the entry that commits to `ballot` and `region` under the 16 bytes of `nonce` at
-   * `nonceOffset`. Strings are latin1, one character a byte. Throws RangeError when a part has not its length.
+   * Writes into `target` the leaf hash of vote `index` of the columns, whose commitment is under the 16 bytes of `nonce` at
+   * `nonceOffset`. Throws RangeError when a part has not its length: the bytes of the vote before would stand in for it.
    */
   leafHash(
-    nullifier: string,
-    keyHash: string,
-    nonce: Buffer,
-    nonceOffset: number,
-    ballot: string,
-    region: number,
-    target: Buffer,
-    targetOffset: number,
-  ): void {
-    // Were a part too short, the bytes of the vote before would stand in for what it lacks.
-    demandLength(nullifier.length === nullifierBytes && keyHash.length === keyHashBytes);
-    writeCharacters(this.#leaf, this.#nullifierAt, nullifier);
-    writeCharacters(this.#leaf, this.#keyHashAt, keyHash);
-    const opening = this.#openingOf(ballot.length);
-    writeCharacters(opening, nonceBytes, ballot);
-    this.#finish(opening, nonce, nonceOffset, region, target, targetOffset);
-  }
-
-  /** The same for one vote of a frame, without a string or a view being made of it. */
-  leafHashAt(
     columns: VoteColumns,
     index: number,
     nonce: Buffer,
@@ -192,10 +171,6 @@ export class LeafEntryWriter {
     this.#leaf.write(digest(opening), this.#commitmentAt, "latin1");
     target.write(digest(this.#leaf), targetOffset, "latin1");
   }
-}
-
-function writeCharacters(target: Buffer, offset: number, latin1: string): void {
-  for (let i = 0; i < latin1.length; i++) target[offset + i] = latin1.charCodeAt(i);
 }
 
 function copyBytes(target: Buffer, offset: number, source: Buffer, start: number, length: number): void {

@@ -1,25 +1,5 @@
-import { describe, expect, test } from "vitest";
-import { partialWidth, tilePath, tilePlace, widthAt } from "./tiles.ts";
-
-const paths: [level: number | "entries", index: number, width: number, path: string][] = [
-  [0, 0, 256, "tile/0/000"],
-  [0, 0, 1, "tile/0/000.p/1"],
-  [1, 67, 255, "tile/1/067.p/255"],
-  [0, 999, 256, "tile/0/999"],
-  [0, 1_000, 256, "tile/0/x001/000"],
-  [2, 1_234_067, 17, "tile/2/x001/x234/067.p/17"],
-  ["entries", 1_234_067, 256, "tile/entries/x001/x234/067"],
-];
-
-test.each(paths)("the tile of level %s, number %i and width %i has its path", (level, index, width, path) => {
-  expect(tilePath(level, index, width)).toBe(path);
-});
-
-describe("no path is given to a tile of", () => {
-  test.each([0, 257, 1.5])("%d hashes", (width) => {
-    expect(() => tilePath(0, 0, width)).toThrow(RangeError);
-  });
-});
+import { expect, test } from "vitest";
+import { partialWidth, tilePlace, widthAt } from "./tiles.ts";
 
 test("a tree of 70,000 leaves has the tiles that the standard names", () => {
   expect([0, 1, 2, 3].map((level) => partialWidth(70_000, level))).toEqual([112, 17, 1, 0]);

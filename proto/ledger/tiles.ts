@@ -42,17 +42,3 @@ export function tilePlace(node: TreeNode): TilePlace {
   const index = Math.floor(node.index / nodesPerTile);
   return { level, index, first: (node.index - index * nodesPerTile) * count, count };
 }
-
-/** The path of a tile below the log's own, for example "tile/0/x001/x234/067.p/12"; with "entries", of its entries. */
-export function tilePath(level: number | "entries", index: number, width: number): string {
-  if (!Number.isInteger(width) || width < 1 || width > tileWidth) {
-    throw new RangeError(`tilePath: a tile of ${width} hashes`);
-  }
-  return `tile/${level}/${indexPath(index)}${width < tileWidth ? `.p/${width}` : ""}`;
-}
-
-/** Groups of three digits, all but the last behind an x, so that no path is a folder of another. */
-function indexPath(index: number): string {
-  const digits = String(index);
-  return digits.padStart(Math.ceil(digits.length / 3) * 3, "0").replace(/...(?=.)/g, "x$&/");
-}

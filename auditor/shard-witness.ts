@@ -2,10 +2,16 @@
  * What is known of one shard's log outside its database: the key that is trusted, and everything that was signed with it. Of two
  * roots for one size, one log is forged, whatever the database says (I8).
  */
-import { type Checkpoint, parseCheckpoint } from "#proto/ledger/checkpoint.ts";
+import { type Checkpoint, claimedOrigin, parseCheckpoint } from "#proto/ledger/checkpoint.ts";
 import { type ElectionResult, parseElectionResult } from "#proto/ledger/election-result.ts";
 import { LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
-import { formatVerifierKey, type NoteVerifier, parseVerifierKey, verifyNote } from "#proto/ledger/signed-note.ts";
+import {
+  formatVerifierKey,
+  type NoteVerifier,
+  parseVerifierKey,
+  rawPublicKey,
+  verifyNote,
+} from "#proto/ledger/signed-note.ts";
 import { parseLogOrigin } from "#proto/log-origin.ts";
 import type { ShardMemory } from "./audit-state.ts";
 import type { FindingBook } from "./finding-book.ts";
@@ -33,7 +39,7 @@ export class ShardWitness {
     this.shardId = shardId;
     this.#deployment = origin.deployment;
     this.#verifierKey = verifierKey;
-    this.#publicKey = publicKeyOf(verifier);
+    this.#publicKey = rawPublicKey(verifier.publicKey);
   }
 
   get deployment(): string {
@@ -137,7 +143,7 @@ export class ShardWitness {
     } catch (error) {
       if (!(error instanceof LedgerFormatError)) throw error;
     }
-    if (verifier !== undefined && publicKeyOf(verifier).equals(this.#publicKey)) return;
+    if (verifier !== undefined && rawPublicKey(verifier.publicKey).equals(this.#publicKey)) return;
     const detail = `${source} has the key ${verifierKey}, and the one that is trusted is ${this.#verifierKey}`;
     findings.add({ kind: "KEY_CHANGED", shardId: this.shardId, detail });
   }
@@ -150,7 +156,7 @@ export class ShardWitness {
   ): { parsed: T; generation: number } | undefined {
     try {
       // Believed only once the note verifies under that name.
-      const name = firstLine(note);
+      const name = claimedOrigin(note);
       const origin = parseLogOrigin(name);
       if (origin?.shardId !== this.shardId || origin.deployment !== this.#deployment) {
         throw new LedgerFormatError(`it is of the log "${name}", not of shard ${this.shardId} of ${this.#deployment}`);
@@ -178,15 +184,4 @@ export class ShardWitness {
       detail: `two different roots were signed for ${size} leaves; the other one comes from ${source}`,
     });
   }
-}
-
-function firstLine(note: Uint8Array): string {
-  const text = Buffer.from(note).toString("utf8");
-  return text.slice(0, Math.max(0, text.indexOf("\n")));
-}
-
-/** 32 bytes */
-function publicKeyOf({ publicKey }: NoteVerifier): Buffer {
-  const { x = "" } = publicKey.export({ format: "jwk" });
-  return Buffer.from(x, "base64url");
 }

@@ -7,6 +7,7 @@ import { fileContestId } from "#bench/election-file.ts";
 import { replayKeyPrefix } from "#bench/replay-identity.ts";
 import { ShortSha256 } from "#bench/sha256.ts";
 import { idempotencyKeyBytesMin, voterIdBytesMax } from "#proto/limits.ts";
+import { varintLength, writeVarint } from "#proto/varint.ts";
 
 const keyBytes = idempotencyKeyBytesMin;
 
@@ -62,7 +63,7 @@ export class BallotEncoder {
 
   #encodeVote(out: Buffer, start: number, { voterIdPrefix, tail }: CellTemplate, index: number): number {
     const voterIdBytes = voterIdPrefix.length + digitCount(index);
-    const voterIdFieldBytes = 1 + varintBytes(voterIdBytes) + voterIdBytes;
+    const voterIdFieldBytes = 1 + varintLength(voterIdBytes) + voterIdBytes;
     const voteBytes = this.#head.length + voterIdFieldBytes + tail.length + 2 + keyBytes;
     out[start] = tag.batchVotes;
     let at = writeVarint(out, start + 1, voteBytes);
@@ -103,19 +104,6 @@ function field(fieldTag: number, value: string | Buffer): Buffer {
   const head = Buffer.alloc(6);
   head[0] = fieldTag;
   return Buffer.concat([head.subarray(0, writeVarint(head, 1, bytes.length)), bytes]);
-}
-
-function varintBytes(value: number): number {
-  return value < 0x80 ? 1 : value < 0x4000 ? 2 : 3;
-}
-
-/** Returns where the next byte goes. */
-function writeVarint(out: Buffer, at: number, value: number): number {
-  let rest = value;
-  let next = at;
-  for (; rest >= 0x80; rest >>>= 7) out[next++] = (rest & 0x7f) | 0x80;
-  out[next++] = rest;
-  return next;
 }
 
 function digitCount(value: number): number {

@@ -9,7 +9,7 @@ import { createClient } from "#mesh/grpc-client.ts";
 import type { Logger } from "#mesh/log.ts";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
-import { type Checkpoint, parseCheckpoint } from "#proto/ledger/checkpoint.ts";
+import { type Checkpoint, claimedOrigin, parseCheckpoint } from "#proto/ledger/checkpoint.ts";
 import { LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
 import { formatVerifierKey, parseVerifierKey, verifyNote } from "#proto/ledger/signed-note.ts";
 import { parseLogOrigin } from "#proto/log-origin.ts";
@@ -114,7 +114,7 @@ export class Witness {
 
   #read(note: Uint8Array, source: string): Published {
     try {
-      const origin = originOf(note);
+      const origin = claimedOrigin(note);
       const verifier = parseVerifierKey(formatVerifierKey(origin, this.#parts.key.publicKey));
       const checkpoint = parseCheckpoint(verifyNote(note, [verifier]).text);
       return { source, checkpoint, generation: parseLogOrigin(checkpoint.origin)?.generation ?? 0 };
@@ -171,10 +171,4 @@ async function demandContains(client: pg.Client, head: Head, published: Publishe
   }
   if (size === 0 || (await storedProofs(client).rootAt(size)).equals(root)) return;
   throw new LedgerLossError(`${what}, and the first ${size} leaves in the database are others`, newest);
-}
-
-/** The note's first line. Believed only once the note verifies under that name. */
-function originOf(note: Uint8Array): string {
-  const text = Buffer.from(note).toString("utf8");
-  return text.slice(0, Math.max(0, text.indexOf("\n")));
 }

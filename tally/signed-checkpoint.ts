@@ -2,9 +2,9 @@
  * A checkpoint that a shard signed, read and verified. The key's name is the log's, and all generations of a shard's log are
  * signed with one key, so a key that was seen once verifies every checkpoint of the shard.
  */
-import { type Checkpoint, parseCheckpoint } from "#proto/ledger/checkpoint.ts";
+import { type Checkpoint, claimedOrigin, parseCheckpoint } from "#proto/ledger/checkpoint.ts";
 import { demandFormat } from "#proto/ledger/ledger-format-error.ts";
-import { formatVerifierKey, parseVerifierKey, verifyNote } from "#proto/ledger/signed-note.ts";
+import { formatVerifierKey, parseVerifierKey, rawPublicKey, verifyNote } from "#proto/ledger/signed-note.ts";
 import { type LogOrigin, parseLogOrigin } from "#proto/log-origin.ts";
 
 /** Whose log it is, in whichever generation. */
@@ -20,13 +20,12 @@ export type SignedCheckpoint = Pick<Checkpoint, "size" | "root"> & {
 export function publicKeyIn(verifierKey: string, ledger: ShardLedger): Buffer {
   const { name, publicKey } = parseVerifierKey(verifierKey);
   demandOrigin(name, ledger);
-  return Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url");
+  return rawPublicKey(publicKey);
 }
 
 /** Throws LedgerFormatError unless the note is a checkpoint of this shard's log, signed with this key. */
 export function readSignedCheckpoint(note: Buffer, publicKey: Uint8Array, ledger: ShardLedger): SignedCheckpoint {
-  // Believed only once the note verifies under that name.
-  const origin = note.subarray(0, Math.max(0, note.indexOf("\n"))).toString("utf8");
+  const origin = claimedOrigin(note);
   const { generation } = demandOrigin(origin, ledger);
   const verifier = parseVerifierKey(formatVerifierKey(origin, publicKey));
   const { size, root } = parseCheckpoint(verifyNote(note, [verifier]).text);

@@ -37,3 +37,9 @@ export function parseCheckpoint(text: string): Checkpoint {
   demandFormat(root.length === hashBytes, `the checkpoint's root has ${root.length} bytes, not ${hashBytes}`);
   return { origin, size: parseDecimal("the checkpoint's size", size), root, extensions };
 }
+
+/** The origin that a signed note begins with. To be believed only once the note verifies under that name. */
+export function claimedOrigin(note: Uint8Array): string {
+  const bytes = Buffer.from(note.buffer, note.byteOffset, note.byteLength);
+  return bytes.toString("utf8", 0, Math.max(0, bytes.indexOf("\n")));
+}

@@ -55,8 +55,12 @@ export function decodeLedgerKey(pem: string): KeyObject {
 
 /** The public half: 32 bytes. */
 export function publicKeyOf(privateKey: KeyObject): Buffer {
-  const { x = "" } = createPublicKey(privateKey).export({ format: "jwk" });
-  return Buffer.from(x, "base64url");
+  return rawPublicKey(createPublicKey(privateKey));
+}
+
+/** The bytes of a public key: 32. */
+export function rawPublicKey(publicKey: KeyObject): Buffer {
+  return Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url");
 }
 
 /** 4 bytes that tell keys of one name apart. They are no fingerprint: another key with the same id is easily made. */

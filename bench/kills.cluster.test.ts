@@ -109,8 +109,11 @@ describe("SIGTERM in the middle of a storm", () => {
       await using storm = story.storm(electionId);
       await storm.untilMore(100);
       const votes = story.votes(electionId, 200);
-      // The router was ended by the story before this one, too: this client must have found it again.
-      await story.caster.castUntilSettled(story.votes(electionId, 1), { router: 0 });
+      // The router was ended by the story before this one, too: this client itself must have found it again.
+      const [first] = story.votes(electionId, 1) as [SentVote];
+      await waitFor("router-0 to answer this client", 20_000, async () =>
+        "receipt" in (await story.caster.castOne(first, { router: 0, deadlineMs: 2_000 })) ? true : undefined,
+      );
       const thaws = await Promise.all([0, 1].map((shard) => story.freezeStandby(shard)));
       // Also when an expectation fails: the stories after this one need standbys.
       using _thawed = {
@@ -118,14 +121,20 @@ describe("SIGTERM in the middle of a storm", () => {
           for (const thaw of thaws) thaw();
         },
       };
+      const ended: string[] = [];
       const calls = votes.map((vote) =>
-        castStrictly(0, vote).then(
-          ({ kind }) => kind,
-          (error: unknown) => (error instanceof RejectionError ? error.reason : String(error)),
-        ),
+        castStrictly(0, vote)
+          .then(
+            ({ kind }) => kind,
+            (error: unknown) => (error instanceof RejectionError ? error.reason : String(error)),
+          )
+          .finally(() => ended.push(vote.voterId)),
       );
       // They are in the router, and no commit can end (A10).
-      await waitFor("all votes under way", 20_000, async () => ((await votesUnderWay(0)) >= 200 ? true : undefined));
+      await waitFor("all votes under way", 20_000, async () => {
+        if (ended.length > 0) throw new Error(`a call ended too early: ${await Promise.race(calls)}`);
+        return (await votesUnderWay(0)) >= 200 ? true : undefined;
+      });
       const ending = terminate("router-0");
       if (outcome === "OUTCOME_UNKNOWN") await ending;
       for (const thaw of thaws) thaw();

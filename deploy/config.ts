@@ -29,3 +29,13 @@ export const developerEnvironment: Readonly<Record<string, string | undefined>> 
 
 /** Tools that tests may not do without, as URNA_REQUIRE lists them: what is skipped on other machines fails here. */
 export const requiredTools: readonly string[] = (env["URNA_REQUIRE"] ?? "").split(",").map((name) => name.trim());
+
+export type ToolVariable = "URNA_CONSUL" | "URNA_GHZ" | "URNA_GRPCURL" | "URNA_REDIS";
+
+/** Programs that shall be taken instead of what the PATH has, or of what would be built. */
+export const namedTools: Readonly<Record<ToolVariable, string | undefined>> = {
+  URNA_CONSUL: env["URNA_CONSUL"],
+  URNA_GHZ: env["URNA_GHZ"],
+  URNA_GRPCURL: env["URNA_GRPCURL"],
+  URNA_REDIS: env["URNA_REDIS"],
+};

@@ -20,9 +20,16 @@ export type DirectoryView = {
 export interface Directory {
   /** The last view that was read whole; it stays when discovery is lost. */
   readonly current: DirectoryView;
+  /** Why it may be out of date, for a health line; empty when it is not. */
+  readonly trouble: string;
   /** Calls the listener with every new view; returns how to stop it. */
   onChange(listener: (view: DirectoryView) => void): () => void;
   /** Reads again now. */
   refresh(): Promise<void>;
+  /**
+   * Whether discovery knows that this process ("shard-0-a/1f9c…") of a shard has ended. False when it knows nothing: a hint
+   * that lets a spare look at once, never a reason to think that a writer still writes.
+   */
+  hasEnded(process: string): boolean;
   close(): void;
 }

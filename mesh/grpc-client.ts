@@ -17,6 +17,7 @@ import { credentials, Client as GrpcClient, Metadata } from "@grpc/grpc-js";
 import { CallError, callErrorCode } from "#mesh/call-error.ts";
 import { channelOptions } from "#mesh/grpc-channel.ts";
 import { grpcMethod } from "#mesh/grpc-definition.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { MessageReader } from "#mesh/message-reader.ts";
 import { rejectionFromStatus } from "#mesh/rejection-status.ts";
 import type { EncodedMessage } from "#mesh/service-call.ts";
@@ -58,9 +59,9 @@ type MethodClient<M> =
         ? BidiMethodClient<MessageInitShape<I>, MessageShape<O>>
         : never;
 
-/** Connects when the first call needs it. */
-export function createClient<S extends DescService>(service: S, address: string): Client<S> {
-  const channel = new GrpcClient(address, credentials.createInsecure(), channelOptions);
+/** Connects when the first call needs it; in plaintext without an identity. */
+export function createClient<S extends DescService>(service: S, address: string, identity?: Identity): Client<S> {
+  const channel = new GrpcClient(address, identity?.channelCredentials ?? credentials.createInsecure(), channelOptions);
   const methods = service.methods.map((method) => [method.localName, methodClient(channel, method)]);
   return { ...Object.fromEntries(methods), close: () => channel.close() } as Client<S>;
 }

@@ -22,6 +22,7 @@ import { grpcDefinition } from "#mesh/grpc-definition.ts";
 import { typedStatuses } from "#mesh/grpc-typed-status.ts";
 import type { HostPort } from "#mesh/host-port.ts";
 import { parseHostPort } from "#mesh/host-port.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type { Logger } from "#mesh/log.ts";
 import { MessageReader } from "#mesh/message-reader.ts";
 import { addReflection } from "#mesh/reflection.ts";
@@ -43,6 +44,8 @@ const flushLimitMs = 250;
 
 export type GrpcServerOptions = {
   readonly log?: Logger;
+  /** Undefined: plaintext. */
+  readonly identity?: Identity | undefined;
   /** Bytes of one request message; beyond it the caller gets INVALID_REQUEST. Default: requestBytesMax. */
   readonly messageBytesMax?: number;
 };
@@ -53,12 +56,14 @@ type WritableCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<
 export class GrpcServer {
   readonly #server: Server;
   readonly #log: Logger | undefined;
+  readonly #credentials: ServerCredentials;
   readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
   #activeCalls = 0;
   #onIdle: (() => void) | undefined;
 
   constructor(bindings: readonly ServiceBinding[], options: GrpcServerOptions = {}) {
     this.#log = options.log;
+    this.#credentials = options.identity?.serverCredentials ?? ServerCredentials.createInsecure();
     this.#server = new Server(serverOptions(options.messageBytesMax ?? requestBytesMax));
     for (const binding of bindings) {
       this.#server.addService(grpcDefinition(binding), this.#handlers(binding));
@@ -76,7 +81,7 @@ export class GrpcServer {
     const wanted = parseHostPort(address);
     if (wanted === undefined) throw new Error(`GrpcServer: "${address}" is not host:port`);
     const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
+      this.#server.bindAsync(address, this.#credentials, (error, bound) =>
         error === null ? resolve(bound) : reject(error),
       );
     });

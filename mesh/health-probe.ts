@@ -3,6 +3,7 @@ import type { MethodDefinition } from "@grpc/grpc-js";
 import { Client, credentials } from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 import { channelOptions } from "#mesh/grpc-channel.ts";
+import type { Identity } from "#mesh/identity.ts";
 
 type HealthAnswer = { readonly status: string };
 
@@ -10,8 +11,8 @@ export class HealthProbe {
   readonly #client: Client;
 
   /** `address` is "host:port". */
-  constructor(address: string) {
-    this.#client = new Client(address, credentials.createInsecure(), channelOptions);
+  constructor(address: string, identity?: Identity) {
+    this.#client = new Client(address, identity?.channelCredentials ?? credentials.createInsecure(), channelOptions);
   }
 
   /** False also when the server cannot be reached in time. `service` is its full name, "" the whole server. */

@@ -23,6 +23,7 @@ export class StaticDirectory implements Directory {
   #text: string;
   #view: DirectoryView;
   #reading: Promise<void> | undefined;
+  #trouble = "";
 
   constructor(file: string, text: string, log?: Logger) {
     this.#file = resolve(file);
@@ -38,6 +39,15 @@ export class StaticDirectory implements Directory {
 
   get current(): DirectoryView {
     return this.#view;
+  }
+
+  get trouble(): string {
+    return this.#trouble;
+  }
+
+  /** A file knows nothing of processes. */
+  hasEnded(): boolean {
+    return false;
   }
 
   onChange(listener: (view: DirectoryView) => void): () => void {
@@ -60,13 +70,18 @@ export class StaticDirectory implements Directory {
   async #read(): Promise<void> {
     try {
       const text = await readFile(this.#file, "utf8");
-      if (text === this.#text) return;
+      if (text === this.#text) {
+        this.#trouble = "";
+        return;
+      }
       const view = parseDirectory(text);
       if (view.map.epoch < this.#view.map.epoch) throw new Error(`map epoch went back to ${view.map.epoch}`);
       this.#text = text;
       this.#view = view;
+      this.#trouble = "";
     } catch (error) {
       // A half-written or missing file must not stop votes: the last good view stays.
+      this.#trouble = `the directory file was not taken over: ${error instanceof Error ? error.message : error}`;
       this.#log?.warn({ err: error }, "the directory file was not taken over");
       return;
     }

@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 import { ConfigError, ConfigReader } from "#mesh/config-reader.ts";
 import { formatHostPort } from "#mesh/host-port.ts";
+import type { MeshConfig } from "#mesh/mesh-config.ts";
+import { readMeshConfig } from "#mesh/mesh-config.ts";
 import { batchRequestVotesMax, frameVotesMax } from "#proto/limits.ts";
 import type { AdmissionLimits } from "./admission.ts";
 import { routerKeyBytes } from "./election-key.ts";
@@ -11,7 +13,7 @@ export type RouterConfig = {
   /** Of this node, in logs. */
   readonly name: string;
   readonly logLevel: string;
-  readonly directoryFile: string;
+  readonly mesh: MeshConfig;
   /** "host:port"; port 0 asks for a free one. */
   readonly grpcListen: string;
   readonly connectListen: string;
@@ -33,7 +35,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   return {
     name: reader.text("URNA_NAME", "router"),
     logLevel: reader.text("URNA_LOG_LEVEL", "info"),
-    directoryFile: reader.text("URNA_DIRECTORY_FILE"),
+    mesh: readMeshConfig(reader),
     grpcListen: formatHostPort(reader.hostPort("URNA_GRPC_LISTEN")),
     connectListen: formatHostPort(reader.hostPort("URNA_CONNECT_LISTEN")),
     metricsListen: formatHostPort(reader.hostPort("URNA_METRICS_LISTEN")),

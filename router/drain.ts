@@ -4,8 +4,8 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { ConnectServer } from "#mesh/connect-server.ts";
-import type { Directory } from "#mesh/directory.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
+import type { Mesh } from "#mesh/mesh.ts";
 import type { MetricsServer } from "#mesh/metrics.ts";
 import type { Admission } from "./admission.ts";
 import type { Casting } from "./casting.ts";
@@ -22,7 +22,7 @@ export type DrainedParts = {
   readonly grpc: GrpcServer;
   readonly connect: ConnectServer;
   readonly metrics: MetricsServer;
-  readonly directory: Directory;
+  readonly mesh: Mesh;
   readonly ticker: NodeJS.Timeout;
   readonly settleMs: number;
   readonly graceMs: number;
@@ -34,12 +34,13 @@ export async function drainRouter(parts: DrainedParts): Promise<void> {
   const { admission, casting, grpc, connect, settleMs, graceMs } = parts;
   clearInterval(parts.ticker);
   parts.health.end();
+  await parts.mesh.announcer.withdraw();
   parts.gate.close();
   parts.relay.close();
   const settleUntilMs = performance.now() + settleMs;
   while (admission.votes > 0 && performance.now() < settleUntilMs) await delay(settledCheckMs);
   casting.close();
   await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);
-  parts.directory.close();
+  parts.mesh.close();
   await parts.metrics.close();
 }

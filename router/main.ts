@@ -27,8 +27,8 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { createLogger } from "#mesh/log.ts";
+import { openMesh } from "#mesh/mesh.ts";
 import { runService } from "#mesh/service-process.ts";
-import { openStaticDirectory } from "#mesh/static-directory.ts";
 import { readConfig } from "./config.ts";
 import { openRouter } from "./router.ts";
 
@@ -39,8 +39,4 @@ setFlagsFromString("--heap-growing-percent=100");
 
 const config = readConfig();
 const log = createLogger(config.name, config.logLevel);
-await runService(
-  config.name,
-  async () => openRouter({ config, directory: await openStaticDirectory(config.directoryFile, log), log }),
-  log,
-);
+await runService(config.name, async () => openRouter({ config, mesh: await openMesh(config.mesh, log), log }), log);

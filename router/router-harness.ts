@@ -6,6 +6,8 @@ import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import type { Logger } from "#mesh/log.ts";
 import { createLogger } from "#mesh/log.ts";
+import { plaintextMesh } from "#mesh/mesh.ts";
+import { fileMesh } from "#mesh/mesh-config.ts";
 import type { ElectionDefinition } from "#proto/generated/urna/v1/election_pb.js";
 import { ContestKind, ElectionDefinitionSchema, KeyKind } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
@@ -27,6 +29,7 @@ export class HandDirectory implements Directory {
   readonly #listeners = new Set<(view: DirectoryView) => void>();
   current: DirectoryView;
   refreshes = 0;
+  readonly trouble = "";
   /** What `refresh` finds. */
   onRefresh: () => void = () => {};
 
@@ -42,6 +45,10 @@ export class HandDirectory implements Directory {
   onChange(listener: (view: DirectoryView) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  hasEnded(): boolean {
+    return false;
   }
 
   async refresh(): Promise<void> {
@@ -129,7 +136,7 @@ export async function openHarness(
   const config = {
     name: "router-test",
     logLevel: "silent",
-    directoryFile: "",
+    mesh: fileMesh(""),
     grpcListen: "127.0.0.1:0",
     connectListen: "127.0.0.1:0",
     metricsListen: "127.0.0.1:0",
@@ -139,7 +146,12 @@ export async function openHarness(
     adminToken,
     routerKey: randomBytes(32),
   };
-  const router = await openRouter({ config, directory, log, limits: { drainSettleMs: 100, ...limits } });
+  const router = await openRouter({
+    config,
+    mesh: plaintextMesh(directory),
+    log,
+    limits: { drainSettleMs: 100, ...limits },
+  });
   const address = `127.0.0.1:${router.grpc.port}`;
   const votes = createClient(VoteService, address);
   const elections = createClient(ElectionService, address);

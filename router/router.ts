@@ -1,10 +1,10 @@
 /** A router with all its parts, opened in the order in which a vote meets them. */
 import { createSecretKey } from "node:crypto";
 import { ConnectServer } from "#mesh/connect-server.ts";
-import type { Directory } from "#mesh/directory.ts";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import type { HostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
+import type { Mesh } from "#mesh/mesh.ts";
 import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 import { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
@@ -53,7 +53,7 @@ export type Router = {
 export type RouterOptions = {
   readonly config: RouterConfig;
   /** Closed with the router. */
-  readonly directory: Directory;
+  readonly mesh: Mesh;
   readonly log: Logger;
   /** Other limits than the usual ones. */
   readonly limits?: Partial<AdmissionLimits & LinkLimits & { readonly drainSettleMs: number }>;
@@ -64,7 +64,8 @@ function streamVotesMaxOf({ waitingVotesMax }: RouterConfig): number {
   return Math.min(streamVotesMax, waitingVotesMax - 1);
 }
 
-export async function openRouter({ config, directory, log, limits }: RouterOptions): Promise<Router> {
+export async function openRouter({ config, mesh, log, limits }: RouterOptions): Promise<Router> {
+  const { directory, identity } = mesh;
   const registry = createMetrics();
   const metrics = new RouterMetrics(registry);
   const gate = new Gate();
@@ -95,7 +96,7 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
     bind(TallyService, relay.service),
     bind(MeshService, meshService(links, directory)),
   ];
-  const grpc = new GrpcServer(bindings, { log });
+  const grpc = new GrpcServer(bindings, { log, identity });
   const { allowedOrigins, webRoot } = config;
   const connect = new ConnectServer(bindings, { log, allowedOrigins, fallback: webHandler(webRoot) });
   const metricsServer = await serveMetrics(registry, config.metricsListen);
@@ -119,7 +120,7 @@ export async function openRouter({ config, directory, log, limits }: RouterOptio
   });
   log.info(addresses, "the router serves");
   const settleMs = limits?.drainSettleMs ?? drainSettleMs;
-  const parts = { gate, health, admission, casting, relay, grpc, connect, directory, ticker, settleMs };
+  const parts = { gate, health, admission, casting, relay, grpc, connect, mesh, ticker, settleMs };
   const drain = () => drainRouter({ ...parts, metrics: metricsServer, graceMs: drainGraceMs });
   return { ...addresses, heldVotes: () => admission.votes, drain };
 }

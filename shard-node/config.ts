@@ -1,6 +1,8 @@
 /** What a shard node, and a migration, is told by its environment; the only file of this room that reads it. */
 import { ConfigError, ConfigReader } from "#mesh/config-reader.ts";
 import { formatHostPort } from "#mesh/host-port.ts";
+import type { MeshConfig } from "#mesh/mesh-config.ts";
+import { readMeshConfig } from "#mesh/mesh-config.ts";
 import { pulseMs, slotCount } from "#proto/limits.ts";
 import type { SlotRange } from "#proto/slots.ts";
 import type { PostgresAddress } from "./postgres-session.ts";
@@ -11,7 +13,7 @@ export type ShardNodeConfig = {
   readonly name: string;
   readonly logLevel: string;
   readonly shardId: number;
-  readonly directoryFile: string;
+  readonly mesh: MeshConfig;
   readonly grpcListen: string;
   readonly metricsListen: string;
   readonly address: PostgresAddress;
@@ -37,7 +39,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     name: read.text("URNA_NAME"),
     logLevel: read.text("URNA_LOG_LEVEL", "info"),
     shardId: read.integer("URNA_SHARD_ID", { min: 0, max: 16_383 }),
-    directoryFile: read.text("URNA_DIRECTORY_FILE"),
+    mesh: readMeshConfig(read),
     grpcListen: formatHostPort(read.hostPort("URNA_GRPC_LISTEN")),
     metricsListen: formatHostPort(read.hostPort("URNA_METRICS_LISTEN")),
     address: { url: read.text("URNA_POSTGRES_URL"), standbyNames: filledList(read, "URNA_STANDBY_NAMES") },

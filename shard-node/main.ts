@@ -20,9 +20,9 @@
 import { randomBytes } from "node:crypto";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import { createLogger } from "#mesh/log.ts";
+import { openMesh } from "#mesh/mesh.ts";
 import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
 import { runService } from "#mesh/service-process.ts";
-import { openStaticDirectory } from "#mesh/static-directory.ts";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { transportBytesMax } from "#proto/limits.ts";
 import { readConfig } from "./config.ts";
@@ -46,7 +46,8 @@ await runService(
   async (life) => {
     const registry = createMetrics();
     const metrics = new ShardMetrics(registry);
-    const directory = await openStaticDirectory(config.directoryFile, log);
+    const mesh = await openMesh(config.mesh, log);
+    const { directory, identity } = mesh;
     const witnessFile = new WitnessFile(config.stateFolder);
     const witness = new Witness({ shardId: config.shardId, directory, key, file: witnessFile, log });
     const node = new ShardNode({
@@ -65,6 +66,7 @@ await runService(
     const parts = { name: config.name, shardId: config.shardId, node, readers, reconciler, monitor, metrics };
     const server = new GrpcServer([bind(ShardService, shardService(parts))], {
       log,
+      identity,
       messageBytesMax: transportBytesMax,
     });
 
@@ -90,13 +92,14 @@ await runService(
         draining = true;
         server.setServing(ShardService.typeName, false);
         server.setServing("", false);
+        await mesh.announcer.withdraw();
         reconciler.stop();
         await node.stop(config.drainLimitMs);
         await server.close(500);
         monitor.stop();
         homes.close();
         readers.close();
-        directory.close();
+        mesh.close();
         await metricsServer.close();
       },
     };

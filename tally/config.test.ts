@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { fileMesh } from "#mesh/mesh-config.ts";
 import { readConfig } from "./config.ts";
 
 const env = {
@@ -13,7 +14,7 @@ test("a whole environment is read, with defaults for what may be left out", () =
   expect(readConfig(env)).toEqual({
     name: "tally",
     logLevel: "info",
-    directoryFile: "directory.json",
+    mesh: fileMesh("directory.json"),
     grpcListen: "127.0.0.1:50052",
     connectListen: "127.0.0.1:8081",
     metricsListen: "127.0.0.1:0",

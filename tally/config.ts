@@ -1,13 +1,15 @@
 /** Everything that can be set about a tally process: the only place here that reads the environment. */
 import { ConfigReader } from "#mesh/config-reader.ts";
 import { formatHostPort } from "#mesh/host-port.ts";
+import type { MeshConfig } from "#mesh/mesh-config.ts";
+import { readMeshConfig } from "#mesh/mesh-config.ts";
 import { deadlineMsMax, pulseMs } from "#proto/limits.ts";
 
 export type TallyConfig = {
   /** Of this node, in logs. */
   readonly name: string;
   readonly logLevel: string;
-  readonly directoryFile: string;
+  readonly mesh: MeshConfig;
   /** "host:port"; port 0 asks for a free one. */
   readonly grpcListen: string;
   readonly connectListen: string;
@@ -24,7 +26,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   return {
     name: reader.text("URNA_NAME", "tally"),
     logLevel: reader.text("URNA_LOG_LEVEL", "info"),
-    directoryFile: reader.text("URNA_DIRECTORY_FILE"),
+    mesh: readMeshConfig(reader),
     grpcListen: formatHostPort(reader.hostPort("URNA_GRPC_LISTEN")),
     connectListen: formatHostPort(reader.hostPort("URNA_CONNECT_LISTEN")),
     metricsListen: formatHostPort(reader.hostPort("URNA_METRICS_LISTEN")),

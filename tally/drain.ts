@@ -1,7 +1,7 @@
 /** How a tally ends: it says so, ends what would never end, lets running calls finish, and closes in reverse order. */
 import type { ConnectServer } from "#mesh/connect-server.ts";
-import type { Directory } from "#mesh/directory.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
+import type { Mesh } from "#mesh/mesh.ts";
 import type { MetricsServer } from "#mesh/metrics.ts";
 import type { FrameMaker } from "./frame-maker.ts";
 import type { TallyHealth } from "./health.ts";
@@ -10,7 +10,7 @@ import type { Watchers } from "./watchers.ts";
 import type { Witness } from "./witness.ts";
 
 export type DrainedParts = {
-  readonly directory: Directory;
+  readonly mesh: Mesh;
   readonly roster: ShardRoster;
   readonly witness: Witness;
   readonly frames: FrameMaker;
@@ -28,11 +28,12 @@ export async function drainTally(parts: DrainedParts): Promise<void> {
   const { grpc, connect, graceMs } = parts;
   clearInterval(parts.ticker);
   parts.health.end();
+  await parts.mesh.announcer.withdraw();
   parts.frames.endWaits();
   parts.watchers.close();
   await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);
   await parts.roster.stop();
   await parts.witness.close();
-  parts.directory.close();
+  parts.mesh.close();
   await parts.metrics.close();
 }

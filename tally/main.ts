@@ -30,8 +30,8 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { createLogger } from "#mesh/log.ts";
+import { openMesh } from "#mesh/mesh.ts";
 import { runService } from "#mesh/service-process.ts";
-import { openStaticDirectory } from "#mesh/static-directory.ts";
 import { readConfig } from "./config.ts";
 import { openTally } from "./tally.ts";
 
@@ -44,8 +44,8 @@ const log = createLogger(config.name, config.logLevel);
 await runService(
   config.name,
   async ({ fail, stop }) => {
-    const directory = await openStaticDirectory(config.directoryFile, log);
-    return openTally({ config, directory, log, fail, startAnew: stop });
+    const mesh = await openMesh(config.mesh, log);
+    return openTally({ config, mesh, log, fail, startAnew: stop });
   },
   log,
 );

@@ -11,6 +11,8 @@ import type { Directory, DirectoryView } from "#mesh/directory.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import { createLogger } from "#mesh/log.ts";
+import { plaintextMesh } from "#mesh/mesh.ts";
+import { fileMesh } from "#mesh/mesh-config.ts";
 import type { GetTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
@@ -28,6 +30,7 @@ const log = createLogger("tally", "silent");
 class ScriptedDirectory implements Directory {
   readonly #listeners = new Set<(view: DirectoryView) => void>();
   current: DirectoryView;
+  readonly trouble = "";
 
   constructor(shards: readonly (readonly string[])[]) {
     this.current = viewOf(shards);
@@ -41,6 +44,10 @@ class ScriptedDirectory implements Directory {
   change(shards: readonly (readonly string[])[]): void {
     this.current = viewOf(shards);
     for (const listener of this.#listeners) listener(this.current);
+  }
+
+  hasEnded(): boolean {
+    return false;
   }
 
   async refresh(): Promise<void> {}
@@ -100,7 +107,7 @@ export class ScriptedMesh {
     const config = {
       name: "tally",
       logLevel: "silent",
-      directoryFile: "",
+      mesh: fileMesh(""),
       grpcListen: anyPort,
       connectListen: anyPort,
       metricsListen: anyPort,
@@ -112,7 +119,14 @@ export class ScriptedMesh {
     };
     const anew = Promise.withResolvers<string>();
     const startAnew = anew.resolve;
-    const tally = await openTally({ config, directory: this.#directory, log, times: this.#times, fail, startAnew });
+    const tally = await openTally({
+      config,
+      mesh: plaintextMesh(this.#directory),
+      log,
+      times: this.#times,
+      fail,
+      startAnew,
+    });
     const running = new RunningTally(tally, anew.promise);
     this.#closers.unshift(() => running.stop());
     return running;

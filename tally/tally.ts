@@ -1,9 +1,9 @@
 /** A tally with all its parts, opened in the order in which a count meets them. */
 import { ConnectServer } from "#mesh/connect-server.ts";
-import type { Directory } from "#mesh/directory.ts";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import type { HostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
+import type { Mesh } from "#mesh/mesh.ts";
 import { serveMetrics } from "#mesh/metrics.ts";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
@@ -50,7 +50,7 @@ export type Tally = {
 export type TallyOptions = {
   readonly config: TallyConfig;
   /** Closed with the tally. */
-  readonly directory: Directory;
+  readonly mesh: Mesh;
   readonly log: Logger;
   /** Other times than the usual ones. */
   readonly times?: Partial<FollowerTimes>;
@@ -60,7 +60,8 @@ export type TallyOptions = {
   startAnew(reason: string): void;
 };
 
-export async function openTally({ config, directory, log, fail, startAnew, ...options }: TallyOptions): Promise<Tally> {
+export async function openTally({ config, mesh, log, fail, startAnew, ...options }: TallyOptions): Promise<Tally> {
+  const { directory, identity } = mesh;
   const clock = systemClock;
   const book = new CountBook();
   const times = { ...followerTimes, ...options.times };
@@ -88,7 +89,7 @@ export async function openTally({ config, directory, log, fail, startAnew, ...op
   const binding = bind(TallyService, calls);
   // Shard nodes and auditors come by gRPC; no page in a browser has anything to say here.
   const witnessing = bind(WitnessService, witnessCalls({ witness, audits, shardIds: () => book.shardIds }));
-  const grpc = new GrpcServer([binding, witnessing], { log });
+  const grpc = new GrpcServer([binding, witnessing], { log, identity });
   const connect = new ConnectServer([binding], { log, allowedOrigins: config.allowedOrigins });
   const measured = new TallyMetrics({ book, roster, watchers, witness, audits, clock });
   const metrics = await serveMetrics(measured.registry, config.metricsListen);
@@ -107,6 +108,6 @@ export async function openTally({ config, directory, log, fail, startAnew, ...op
   const ticker = setInterval(tick, tickMs);
   log.info(addresses, "the tally serves");
   const served = { frames, watchers, health, grpc, connect, metrics };
-  const parts = { directory, roster, witness, ...served, ticker, graceMs: drainGraceMs };
+  const parts = { mesh, roster, witness, ...served, ticker, graceMs: drainGraceMs };
   return { ...addresses, drain: () => drainTally(parts) };
 }

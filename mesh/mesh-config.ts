@@ -1,0 +1,53 @@
+/** What every process of the mesh is told by its environment: where discovery is, and who it is to the others. */
+import type { ConfigReader } from "#mesh/config-reader.ts";
+import { ConfigError } from "#mesh/config-reader.ts";
+
+/** Consul's agent on this machine. */
+export type ConsulConfig = {
+  /** "https://127.0.0.1:8501" */
+  readonly address: string;
+  readonly caFile: string;
+  readonly tokenFile: string;
+  /** The last whole view of the directory: what a process starts from while Consul is away. */
+  readonly cacheFile: string;
+};
+
+export type TlsConfig = { readonly certFile: string; readonly keyFile: string; readonly caFile: string };
+
+export type MeshConfig = {
+  readonly discovery: { readonly kind: "file"; readonly file: string } | ({ readonly kind: "consul" } & ConsulConfig);
+  /** Undefined: plaintext. */
+  readonly tls: TlsConfig | undefined;
+};
+
+/** Discovery in a file, and no identity: the mesh of one machine. */
+export function fileMesh(file: string): MeshConfig {
+  return { discovery: { kind: "file", file }, tls: undefined };
+}
+
+/** Throws ConfigError naming the variable. */
+export function readMeshConfig(reader: ConfigReader): MeshConfig {
+  return { discovery: readDiscovery(reader), tls: readTls(reader) };
+}
+
+function readDiscovery(reader: ConfigReader): MeshConfig["discovery"] {
+  const address = reader.optional("URNA_CONSUL_ADDRESS");
+  if (address === undefined) return fileMesh(reader.text("URNA_DIRECTORY_FILE")).discovery;
+  if (!URL.canParse(address)) throw new ConfigError("URNA_CONSUL_ADDRESS", `must be a URL, not "${address}"`);
+  return {
+    kind: "consul",
+    address,
+    caFile: reader.text("URNA_CONSUL_CA_FILE"),
+    tokenFile: reader.text("URNA_CONSUL_TOKEN_FILE"),
+    cacheFile: reader.text("URNA_DIRECTORY_CACHE_FILE"),
+  };
+}
+
+function readTls(reader: ConfigReader): TlsConfig | undefined {
+  if (reader.optional("URNA_TLS_CERT_FILE") === undefined) return undefined;
+  return {
+    certFile: reader.text("URNA_TLS_CERT_FILE"),
+    keyFile: reader.text("URNA_TLS_KEY_FILE"),
+    caFile: reader.text("URNA_TLS_CA_FILE"),
+  };
+}

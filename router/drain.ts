@@ -3,6 +3,7 @@
  * sent as OUTCOME_UNKNOWN), lets the answers leave, and closes the rest in reverse order.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import type { Announcing } from "#mesh/announcing.ts";
 import type { ConnectServer } from "#mesh/connect-server.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
 import type { Mesh } from "#mesh/mesh.ts";
@@ -23,6 +24,7 @@ export type DrainedParts = {
   readonly connect: ConnectServer;
   readonly metrics: MetricsServer;
   readonly mesh: Mesh;
+  readonly announcing: Announcing;
   readonly ticker: NodeJS.Timeout;
   readonly settleMs: number;
   readonly graceMs: number;
@@ -34,7 +36,7 @@ export async function drainRouter(parts: DrainedParts): Promise<void> {
   const { admission, casting, grpc, connect, settleMs, graceMs } = parts;
   clearInterval(parts.ticker);
   parts.health.end();
-  await parts.mesh.announcer.withdraw();
+  await parts.announcing.withdraw();
   parts.gate.close();
   parts.relay.close();
   const settleUntilMs = performance.now() + settleMs;

@@ -1,5 +1,6 @@
 /** A router with all its parts, opened in the order in which a vote meets them. */
 import { createSecretKey } from "node:crypto";
+import { Announcing } from "#mesh/announcing.ts";
 import { ConnectServer } from "#mesh/connect-server.ts";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import type { HostPort } from "#mesh/host-port.ts";
@@ -14,6 +15,7 @@ import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import { AdminToken } from "./admin-token.ts";
 import type { AdmissionLimits } from "./admission.ts";
 import { Admission } from "./admission.ts";
+import { standingOf } from "./announcement.ts";
 import { Casting } from "./casting.ts";
 import type { RouterConfig } from "./config.ts";
 import {
@@ -105,6 +107,8 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     connect: await connect.listen(config.connectListen),
     metrics: { host: metricsServer.host, port: metricsServer.port },
   };
+  const announced = { name: config.name, addresses, links, admission, directory };
+  const announcing = new Announcing(mesh.announcer, () => standingOf({ ...announced, troubles: () => [] }));
   const health = new RouterHealth(grpc, links, directory);
   tellHealth = () => health.update();
   const ticker = setInterval(() => {
@@ -120,7 +124,7 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
   });
   log.info(addresses, "the router serves");
   const settleMs = limits?.drainSettleMs ?? drainSettleMs;
-  const parts = { gate, health, admission, casting, relay, grpc, connect, mesh, ticker, settleMs };
+  const parts = { gate, health, admission, casting, relay, grpc, connect, mesh, announcing, ticker, settleMs };
   const drain = () => drainRouter({ ...parts, metrics: metricsServer, graceMs: drainGraceMs });
   return { ...addresses, heldVotes: () => admission.votes, drain };
 }

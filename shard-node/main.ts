@@ -15,9 +15,11 @@
  *   reconciler       copies elections from their home shards (home-reader) as control-steps
  *   published-checkpoint  the newest signed head; witness and witnessed-takeover compare the ledger with what was published,
  *                    ledger-reader proves it, election-result signs what an election came to
+ *   announcement     how the node stands, for the registry
  *   standby-monitor  the standby's state; metrics; postgres-session every connection, reader-pool those that read
  */
 import { randomBytes } from "node:crypto";
+import { Announcing } from "#mesh/announcing.ts";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import { createLogger } from "#mesh/log.ts";
 import { openMesh } from "#mesh/mesh.ts";
@@ -25,6 +27,7 @@ import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
 import { runService } from "#mesh/service-process.ts";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { transportBytesMax } from "#proto/limits.ts";
+import { standingOf } from "./announcement.ts";
 import { readConfig } from "./config.ts";
 import { HomeReader } from "./home-reader.ts";
 import { ShardMetrics } from "./metrics.ts";
@@ -44,6 +47,7 @@ const key = readShardKey(config.shardKeyFile);
 await runService(
   config.name,
   async (life) => {
+    const process = `${config.name}/${randomBytes(6).toString("hex")}`;
     const registry = createMetrics();
     const metrics = new ShardMetrics(registry);
     const mesh = await openMesh(config.mesh, log);
@@ -55,7 +59,7 @@ await runService(
       key,
       witness,
       witnessFile,
-      writer: { name: `${config.name}/${randomBytes(6).toString("hex")}`, keyFingerprint: key.fingerprint },
+      writer: { name: process, keyFingerprint: key.fingerprint },
       log,
       metrics,
     });
@@ -80,9 +84,21 @@ await runService(
       metrics.observe({ waitingVotes, standbyLagBytes: monitor.state.lagBytes, writing });
     };
 
-    await server.listen(config.grpcListen);
+    const grpc = await server.listen(config.grpcListen);
     const metricsServer = await serveMetrics(registry, config.metricsListen);
-    node.onChange(showState);
+    const announced = {
+      ...parts,
+      process,
+      grpc,
+      metricsServer,
+      waitingVotesMax: config.queueLimits.votesMax,
+      discoveryTrouble: () => directory.trouble,
+    };
+    const announcing = new Announcing(mesh.announcer, () => standingOf(announced));
+    node.onChange(() => {
+      showState();
+      announcing.tell();
+    });
     monitor.start();
     reconciler.start(config.reconcileEveryMs);
     node.run().catch((error: unknown) => life.fail(error));
@@ -92,7 +108,7 @@ await runService(
         draining = true;
         server.setServing(ShardService.typeName, false);
         server.setServing("", false);
-        await mesh.announcer.withdraw();
+        await announcing.withdraw();
         reconciler.stop();
         await node.stop(config.drainLimitMs);
         await server.close(500);

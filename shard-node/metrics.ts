@@ -4,6 +4,8 @@ import type { Registry } from "#mesh/metrics.ts";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import type { CommitResult } from "./batch-commit.ts";
 
+const recentCommitsMax = 100;
+
 export class ShardMetrics {
   readonly #votes: Counter;
   readonly #commits: Counter;
@@ -12,6 +14,9 @@ export class ShardMetrics {
   readonly #waitingVotes: Gauge;
   readonly #standbyLagBytes: Gauge;
   readonly #writing: Gauge;
+  /** Of the last batches, in milliseconds, as a ring. */
+  readonly #recentCommits: number[] = [];
+  #commitsTried = 0;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -67,6 +72,13 @@ export class ShardMetrics {
     this.#commits.inc({ result });
     this.#batchVotes.observe(newVotes);
     this.#commitSeconds.observe(tookMs / 1_000);
+    this.#recentCommits[this.#commitsTried++ % recentCommitsMax] = tookMs;
+  }
+
+  /** Of the last hundred batches; 0 before the first. */
+  get commitMsP99(): number {
+    const sorted = this.#recentCommits.toSorted((a, b) => a - b);
+    return Math.round(sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0);
   }
 
   observe(state: { waitingVotes: number; standbyLagBytes: number; writing: boolean }): void {

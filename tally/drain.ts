@@ -1,4 +1,5 @@
 /** How a tally ends: it says so, ends what would never end, lets running calls finish, and closes in reverse order. */
+import type { Announcing } from "#mesh/announcing.ts";
 import type { ConnectServer } from "#mesh/connect-server.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
 import type { Mesh } from "#mesh/mesh.ts";
@@ -11,6 +12,7 @@ import type { Witness } from "./witness.ts";
 
 export type DrainedParts = {
   readonly mesh: Mesh;
+  readonly announcing: Announcing;
   readonly roster: ShardRoster;
   readonly witness: Witness;
   readonly frames: FrameMaker;
@@ -28,7 +30,7 @@ export async function drainTally(parts: DrainedParts): Promise<void> {
   const { grpc, connect, graceMs } = parts;
   clearInterval(parts.ticker);
   parts.health.end();
-  await parts.mesh.announcer.withdraw();
+  await parts.announcing.withdraw();
   parts.frames.endWaits();
   parts.watchers.close();
   await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);

@@ -26,6 +26,7 @@
  *   frame-holders.ts         bounds the calls that keep a frame
  *   recount.ts               counts the rows and compares; shard-rows.ts asks the shards, row-comparison.ts compares
  *   health.ts                what the health service says
+ *   announcement.ts          what the registry is told
  *   metrics.ts               what Prometheus is told
  */
 import { setFlagsFromString } from "node:v8";

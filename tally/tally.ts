@@ -1,4 +1,5 @@
 /** A tally with all its parts, opened in the order in which a count meets them. */
+import { Announcing } from "#mesh/announcing.ts";
 import { ConnectServer } from "#mesh/connect-server.ts";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import type { HostPort } from "#mesh/host-port.ts";
@@ -7,6 +8,7 @@ import type { Mesh } from "#mesh/mesh.ts";
 import { serveMetrics } from "#mesh/metrics.ts";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
+import { standingOf } from "./announcement.ts";
 import { AuditBoard } from "./audit-board.ts";
 import type { TallyConfig } from "./config.ts";
 import {
@@ -99,6 +101,10 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
     metrics: { host: metrics.host, port: metrics.port },
   };
   const health = new TallyHealth(grpc, roster.readings);
+  const announced = { name: config.name, addresses, readings: roster.readings, watchers, audits };
+  const announcing = new Announcing(mesh.announcer, () =>
+    standingOf({ ...announced, troubles: () => [directory.trouble] }),
+  );
   const tick = () => {
     if (frames.tick()) measured.frameMade();
     watchers.tick(clock.monotonicMs(), frames.current);
@@ -108,6 +114,6 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   const ticker = setInterval(tick, tickMs);
   log.info(addresses, "the tally serves");
   const served = { frames, watchers, health, grpc, connect, metrics };
-  const parts = { mesh, roster, witness, ...served, ticker, graceMs: drainGraceMs };
+  const parts = { mesh, announcing, roster, witness, ...served, ticker, graceMs: drainGraceMs };
   return { ...addresses, drain: () => drainTally(parts) };
 }

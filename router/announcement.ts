@@ -1,0 +1,46 @@
+/** How a router stands, as operators read it in the registry. */
+import { grouped, type Standing, serviceMeta, statusOf } from "#mesh/announcing.ts";
+import type { Directory } from "#mesh/directory.ts";
+import type { HostPort } from "#mesh/host-port.ts";
+import type { Admission } from "./admission.ts";
+import type { ShardLinks } from "./shard-links.ts";
+
+export type AnnouncedRouter = {
+  readonly name: string;
+  readonly addresses: { readonly grpc: HostPort; readonly connect: HostPort; readonly metrics: HostPort };
+  readonly links: ShardLinks;
+  readonly admission: Admission;
+  readonly directory: Directory;
+  /** Why a part is out of order that the router can do without; empty ones are not shown. */
+  readonly troubles: () => readonly string[];
+};
+
+/** From this share of its votes on a router is called overloaded. */
+const fullShare = 0.8;
+
+export function standingOf(parts: AnnouncedRouter): Standing {
+  const { links, admission, directory } = parts;
+  const { grpc, ...others } = parts.addresses;
+  const { epoch } = directory.current.map;
+  const away = links.links.filter(({ connected }) => !connected).map(({ shardId }) => shardId);
+  const lost = away.length === links.links.length ? ("critical" as const) : ("warning" as const);
+  const troubles = [
+    ...(away.length === 0 ? [] : [{ level: lost, line: `no writer of ${away.map((id) => `shard ${id}`).join(", ")}` }]),
+    ...(admission.votes < fullShare * admission.votesMax ? [] : [{ level: "warning", line: "overloaded" } as const]),
+    ...[directory.trouble, ...parts.troubles()].flatMap((line) =>
+      line === "" ? [] : [{ level: "warning", line } as const],
+    ),
+  ];
+  const reached = links.links.length - away.length;
+  const well = `${reached} of ${links.links.length} shards reached, ${grouped(admission.votes)} votes held, map epoch ${epoch}`;
+  return {
+    announcement: {
+      service: "urna-router",
+      id: parts.name,
+      ...grpc,
+      tags: [],
+      meta: { ...serviceMeta(others), epoch: String(epoch) },
+    },
+    status: statusOf("router", troubles, well),
+  };
+}

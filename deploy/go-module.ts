@@ -8,16 +8,14 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { developerEnvironment, userCacheFolder } from "./config.ts";
-import { RunActiveError, releaseRunLock, takeRunLock } from "./run-lock.ts";
+import { releaseRunLock, untilLocked } from "./run-lock.ts";
 
 const run = promisify(execFile);
 
 const askLimitMs = 30_000;
 const progressEveryMs = 15_000;
-const lockPollMs = 500;
 
 export const goEnvironment = {
   ...developerEnvironment,
@@ -89,26 +87,13 @@ export async function buildGoProgram(program: GoProgram, log: (line: string) => 
 async function buildLocked(program: GoProgram, path: string, log: (line: string) => void): Promise<string> {
   await mkdir(userCacheFolder, { recursive: true });
   const lockFile = `${path}.lock`;
-  await untilLocked(lockFile, () => log(`waiting for another process that builds ${program.title}`));
+  // A builder that was killed holds nothing; one that lives ends within its own limits.
+  await untilLocked(userCacheFolder, lockFile, () => log(`waiting for another process that builds ${program.title}`));
   try {
     if (!existsSync(path)) await build(program, path, log);
     return path;
   } finally {
     releaseRunLock(lockFile);
-  }
-}
-
-/** A builder that was killed holds nothing; one that lives ends within its own limits. */
-async function untilLocked(lockFile: string, onWait: () => void): Promise<void> {
-  for (let waits = 0; ; waits++) {
-    try {
-      await takeRunLock(userCacheFolder, lockFile);
-      return;
-    } catch (error) {
-      if (!(error instanceof RunActiveError)) throw error;
-      if (waits === 0) onWait();
-      await sleep(lockPollMs);
-    }
   }
 }
 

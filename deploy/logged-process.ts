@@ -67,6 +67,15 @@ export class LoggedProcess {
     if (this.isRunning) this.#child.kill(signal);
   }
 
+  /** Asks it to end, also when it is frozen, and after the limit does not ask. */
+  async stop(limitMs: number): Promise<void> {
+    this.signal("SIGCONT");
+    this.signal("SIGTERM");
+    if (await this.endsWithin(limitMs)) return;
+    this.signal("SIGKILL");
+    await this.exited;
+  }
+
   /** Whether it has ended within this time. */
   async endsWithin(limitMs: number): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;

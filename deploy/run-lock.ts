@@ -1,11 +1,13 @@
 /** One run in a folder at a time. The lock names a process and when it started, so that a reused pid holds nothing. */
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { identify, isStillRunning } from "./process-identity.ts";
 import { waitFor } from "./wait-for.ts";
 
 /** How long the reaper of a killed launcher may take to stop what it left. */
 const reaperLimitMs = 90_000;
+const lockPollMs = 500;
 
 export type LockContent = { readonly owner: ProcessIdentity; readonly reaper?: ProcessIdentity };
 
@@ -32,6 +34,20 @@ export async function takeRunLock(folder: string, lockFile: string): Promise<voi
     }
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+/** Takes the lock as soon as nobody who lives holds it; `onWait` is told once when somebody does. */
+export async function untilLocked(folder: string, lockFile: string, onWait: () => void): Promise<void> {
+  for (let waits = 0; ; waits++) {
+    try {
+      await takeRunLock(folder, lockFile);
+      return;
+    } catch (error) {
+      if (!(error instanceof RunActiveError)) throw error;
+      if (waits === 0) onWait();
+      await sleep(lockPollMs);
+    }
   }
 }
 

@@ -19,6 +19,7 @@ export function runPaths(root: string) {
     /** Data directories; a link when the Postgres user cannot reach this folder. */
     postgres: join(root, "postgres"),
     web: join(root, "web"),
+    redis: join(root, "redis"),
     /** What a service keeps for its next start. */
     stateFolder: (service: string) => join(root, "state", service),
     secrets,
@@ -27,6 +28,7 @@ export function runPaths(root: string) {
     shardKeyFile: (shardId: number) => join(secrets, `shard-${shardId}-key.pem`),
     ownerPasswordFile: join(secrets, "postgres-owner-password"),
     shardPasswordFile: join(secrets, "postgres-shard-password"),
+    redisPasswordFile: join(secrets, "redis-password"),
     replicationPasswordFile: join(secrets, "postgres-replication-password"),
   };
 }

@@ -37,10 +37,6 @@ export class ServiceProcess implements ManagedProcess {
   }
 
   async stop(running: LoggedProcess): Promise<void> {
-    running.signal("SIGCONT");
-    running.signal("SIGTERM");
-    if (await running.endsWithin(drainLimitMs)) return;
-    running.signal("SIGKILL");
-    await running.exited;
+    await running.stop(drainLimitMs);
   }
 }

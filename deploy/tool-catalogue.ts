@@ -41,7 +41,7 @@ export const ghz: GoTool = {
   title: "ghz",
   variable: "URNA_GHZ",
   versionArgs: ["--version"],
-  versionPattern: /v?(\d+\.\d+\.\d+)/,
+  versionPattern: /(?:^|\s)v?(\d+\.\d+\.\d+)\s*$/m,
   versionMin: [0, 117],
   build: moduleOf("ghz", "ghz", "github.com/bojand/ghz", "/cmd/ghz", smallLimits()),
 };
@@ -52,7 +52,7 @@ export const grpcurl: GoTool = {
   title: "grpcurl",
   variable: "URNA_GRPCURL",
   versionArgs: ["-version"],
-  versionPattern: /v?(\d+\.\d+\.\d+)/,
+  versionPattern: /(?:^|\s)v?(\d+\.\d+\.\d+)\s*$/m,
   versionMin: [1, 9],
   build: moduleOf("grpcurl", "grpcurl", "github.com/fullstorydev/grpcurl", "/cmd/grpcurl", smallLimits()),
 };

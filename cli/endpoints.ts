@@ -1,6 +1,7 @@
 /** Where a run of Urna listens, as its `endpoints.json` says: the nearest one, searching upwards from a folder. */
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import type { TlsConfig } from "#mesh/mesh-config.ts";
 import { UsageError } from "./exit-code.ts";
 
 export type Endpoints = {
@@ -16,7 +17,13 @@ export type Endpoints = {
   }[];
   /** Absolute. */
   readonly adminTokenFile: string | undefined;
+  /** What a caller shows on gRPC; undefined in a run that speaks plaintext. Paths are absolute. */
+  readonly tls: TlsConfig | undefined;
+  /** The agent of a run that has one. */
+  readonly consul: ConsulEndpoint | undefined;
 };
+
+export type ConsulEndpoint = { readonly address: string; readonly caFile: string; readonly tokenFile: string };
 
 const schemaVersion = 1;
 
@@ -53,6 +60,8 @@ export function parseEndpoints(file: string, text: string): Endpoints {
           .find((url) => url !== undefined),
       };
     }),
+    tls: reader.files(document["tls"], "tls", { certFile: "cert_file", keyFile: "key_file", caFile: "ca_file" }),
+    consul: reader.consul(document["consul"]),
     adminTokenFile: typeof tokenFile === "string" ? resolve(dirname(file), tokenFile) : undefined,
   };
 }
@@ -99,6 +108,23 @@ class EndpointsReader {
     if (role !== "standby") return undefined;
     const [server, name] = [this.text(host, "shards.postgres.host"), this.text(database, "shards.postgres.database")];
     return `postgres://${this.text(user, "shards.postgres.user")}@${server}:${Number(port)}/${name}`;
+  }
+
+  /** The paths that an optional object names, absolute. */
+  files<Name extends string>(value: unknown, field: string, names: Readonly<Record<Name, string>>) {
+    if (value === undefined) return undefined;
+    const object = this.object(value, field);
+    const entries = Object.entries<string>(names).map(([name, key]) => [
+      name,
+      resolve(dirname(this.#file), this.text(object[key], `${field}.${key}`)),
+    ]);
+    return Object.fromEntries(entries) as Record<Name, string>;
+  }
+
+  consul(value: unknown): ConsulEndpoint | undefined {
+    const files = this.files(value, "consul", { caFile: "ca_file", tokenFile: "token_file" });
+    if (files === undefined) return undefined;
+    return { ...files, address: this.text(this.object(value, "consul")["address"], "consul.address") };
   }
 
   #wrong(field: string, wanted: string): UsageError {

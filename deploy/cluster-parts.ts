@@ -94,6 +94,7 @@ export class ClusterParts {
       ports: plan.ports,
       shape: plan.shape,
       pidOf: (name) => pids.get(name),
+      mesh: undefined,
     });
   }
 

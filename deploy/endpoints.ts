@@ -33,6 +33,22 @@ export type Endpoints = {
   readonly directory_file: string;
   /** Superuser urna_owner's. */
   readonly postgres_owner_password_file: string;
+} & Partial<MeshEndpoints>;
+
+/** Of the mesh profile. Paths are absolute. */
+export type MeshEndpoints = {
+  /** An operator's certificate: gRPC takes callers with one only. */
+  readonly tls: { readonly ca_file: string; readonly cert_file: string; readonly key_file: string };
+  readonly consul: {
+    /** Of the API, https://…; the UI is at /ui. */
+    readonly address: string;
+    readonly ca_file: string;
+    /** May read everything, write intentions and the keys below urna/. */
+    readonly token_file: string;
+    /** May read what the UI shows. */
+    readonly read_only_token_file: string;
+  };
+  readonly redis: { readonly url: string; readonly password_file: string };
 };
 
 export type EndpointsInput = {
@@ -41,9 +57,10 @@ export type EndpointsInput = {
   readonly ports: HeldPorts;
   readonly shape: { readonly shards: number; readonly routers: number; readonly nodesPerShard: number };
   readonly pidOf: (name: string) => number | undefined;
+  readonly mesh: MeshEndpoints | undefined;
 };
 
-export function describeEndpoints({ runId, paths, ports, shape, pidOf }: EndpointsInput): Endpoints {
+export function describeEndpoints({ runId, paths, ports, shape, pidOf, mesh }: EndpointsInput): Endpoints {
   const service = (name: string): ServiceEndpoint => ({
     pid: pidOf(name) ?? 0,
     grpc: ports.address(`${name}.grpc`),
@@ -75,6 +92,7 @@ export function describeEndpoints({ runId, paths, ports, shape, pidOf }: Endpoin
     admin_token_file: paths.adminTokenFile,
     directory_file: paths.directoryFile,
     postgres_owner_password_file: paths.ownerPasswordFile,
+    ...mesh,
   };
 }
 

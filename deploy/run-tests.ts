@@ -1,13 +1,16 @@
 /**
- * `npm test`: the checks, the model, the unit tests, the cluster tests; with --faults the long fault tests instead.
+ * `npm test`: the checks, the model, the unit tests, the tools that a mesh needs, the cluster tests; with --faults the long
+ * fault tests instead.
  * Other arguments are parts of file names: then only tests in such files run.
  *
  * The last line is "N passed, N failed", with ", N skipped" where something was.
  */
 import { spawn } from "node:child_process";
 import { checks, runCheck } from "./check-list.ts";
-import { developerEnvironment } from "./config.ts";
+import { developerEnvironment, requiredTools } from "./config.ts";
+import { findConsul, findGhz } from "./go-tool.ts";
 import { checkoutRoot, nodeFlags, ownNode } from "./own-node.ts";
+import { findRedis } from "./redis-binary.ts";
 import type { TestCounts } from "./vitest-run.ts";
 import { runVitest } from "./vitest-run.ts";
 
@@ -19,12 +22,15 @@ function add({ passed, failed, skipped }: TestCounts): void {
   total.skipped += skipped;
 }
 
-function heading(text: string): void {
-  console.log(`\n── ${text}`);
+/** Runs one part of the tests, and says how long it took. */
+async function part(title: string, work: () => Promise<void>): Promise<void> {
+  console.log(`\n── ${title}`);
+  const from = performance.now();
+  await work();
+  console.log(`── ${title}: ${((performance.now() - from) / 1_000).toFixed(0)} s`);
 }
 
 async function runChecks(): Promise<void> {
-  heading("checks");
   for (const check of checks) {
     const passed = await runCheck(check);
     add({ passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0 });
@@ -33,7 +39,6 @@ async function runChecks(): Promise<void> {
 
 /** The model says itself when it is skipped because its checker is not there. */
 async function runModel(): Promise<void> {
-  heading("the model of the cast path");
   const child = spawn(ownNode, [...nodeFlags, "spec/model.ts"], {
     cwd: checkoutRoot,
     env: developerEnvironment,
@@ -49,9 +54,24 @@ async function runModel(): Promise<void> {
   else add({ passed: skipped ? 0 : 1, failed: 0, skipped: skipped ? 1 : 0 });
 }
 
+/** Before the tests that use them, whose time limits know nothing of a build. Those say themselves that they are skipped. */
+async function findTools(): Promise<void> {
+  const log = (line: string) => console.log(line);
+  for (const find of [findRedis, findConsul, findGhz]) {
+    try {
+      console.log(await find(log));
+    } catch (error) {
+      const required = requiredTools.includes("mesh");
+      console.log(
+        `${required ? "failed" : "tests of the mesh will be skipped"}: ${error instanceof Error ? error.message : error}`,
+      );
+      if (required) add({ passed: 0, failed: 1, skipped: 0 });
+    }
+  }
+}
+
 async function runProject(project: string, filters: readonly string[]): Promise<void> {
-  heading(`${project} tests`);
-  add(await runVitest(project, filters));
+  await part(`${project} tests`, async () => add(await runVitest(project, filters)));
 }
 
 const args = process.argv.slice(2);
@@ -61,11 +81,13 @@ if (unknown.length > 0) throw new Error(`run-tests: unknown option ${unknown.joi
 const started = performance.now();
 
 if (args.includes("--faults")) {
+  await part("tools of the mesh", findTools);
   await runProject("faults", filters);
 } else {
-  if (filters.length === 0) await runChecks();
-  if (filters.length === 0) await runModel();
+  if (filters.length === 0) await part("checks", runChecks);
+  if (filters.length === 0) await part("the model of the cast path", runModel);
   await runProject("unit", filters);
+  await part("tools of the mesh", findTools);
   await runProject("cluster", filters);
 }
 

@@ -3,6 +3,9 @@ import { ConfigReader } from "#mesh/config-reader.ts";
 import { formatHostPort } from "#mesh/host-port.ts";
 import type { MeshConfig } from "#mesh/mesh-config.ts";
 import { readMeshConfig } from "#mesh/mesh-config.ts";
+import { redisTimes } from "#mesh/redis-link.ts";
+import type { RedisPlace } from "#mesh/redis-place.ts";
+import { readRedisPlace } from "#mesh/redis-place.ts";
 import { deadlineMsMax, pulseMs } from "#proto/limits.ts";
 
 export type TallyConfig = {
@@ -18,6 +21,8 @@ export type TallyConfig = {
   readonly allowedOrigins: readonly string[];
   /** Where the tally keeps what must outlive it: the highest checkpoint of each shard. Made where it is not there. */
   readonly stateFolder: string;
+  /** Where answers are published for routers; undefined: nowhere, and routers ask. */
+  readonly redis?: RedisPlace | undefined;
 };
 
 /** Throws ConfigError naming the variable. */
@@ -32,6 +37,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     metricsListen: formatHostPort(reader.hostPort("URNA_METRICS_LISTEN")),
     allowedOrigins: reader.list("URNA_ALLOWED_ORIGINS"),
     stateFolder: reader.text("URNA_STATE_FOLDER"),
+    redis: readRedisPlace(reader),
   };
 }
 
@@ -48,6 +54,16 @@ export const tableLimits = { holdersMax: 16, safeMs: deadlineMsMax };
 export const recountLimits = { holdersMax: 2, safeMs: 10 * deadlineMsMax };
 
 export const serviceLimits = { unknownElectionWaitMs: 1_000, waitingCallsMax: 1_000, tableRegionsMax: 500 };
+
+/** Nobody waits for what the tally publishes, so Redis may take longer than readers would give it. */
+export const publisherTimes = { ...redisTimes, commandLimitMs: 1_000 };
+export const publisherLimits = {
+  viewsMax: 4_000,
+  batchViews: 64,
+  batchBytes: 256 * 1024,
+  largeBytes: 64 * 1024,
+  tableRegionsMax: serviceLimits.tableRegionsMax,
+};
 
 export const followerTimes = {
   backoffMsMin: 50,

@@ -7,6 +7,7 @@ import type { MetricsServer } from "#mesh/metrics.ts";
 import type { FrameMaker } from "./frame-maker.ts";
 import type { TallyHealth } from "./health.ts";
 import type { ShardRoster } from "./shard-roster.ts";
+import type { ViewPublisher } from "./view-publisher.ts";
 import type { Watchers } from "./watchers.ts";
 import type { Witness } from "./witness.ts";
 
@@ -17,6 +18,7 @@ export type DrainedParts = {
   readonly witness: Witness;
   readonly frames: FrameMaker;
   readonly watchers: Watchers;
+  readonly publisher: ViewPublisher | undefined;
   readonly health: TallyHealth;
   readonly grpc: GrpcServer;
   readonly connect: ConnectServer;
@@ -33,6 +35,7 @@ export async function drainTally(parts: DrainedParts): Promise<void> {
   await parts.announcing.withdraw();
   parts.frames.endWaits();
   parts.watchers.close();
+  parts.publisher?.close();
   await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);
   await parts.roster.stop();
   await parts.witness.close();

@@ -22,6 +22,8 @@
  *   region-tally.ts          the counts of one region as callers read them
  *   tally-service.ts         answers GetTally, GetTallyTable, WatchTally, Recount
  *   witness-service.ts       answers GetHighestCheckpoint, ReportVerified
+ *   table-rows.ts            a part of a table
+ *   view-publisher.ts        gives Redis what routers want, so that they need not ask
  *   watchers.ts              serves all who watch on one beat, latest wins
  *   frame-holders.ts         bounds the calls that keep a frame
  *   recount.ts               counts the rows and compares; shard-rows.ts asks the shards, row-comparison.ts compares

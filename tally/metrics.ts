@@ -1,11 +1,12 @@
 /** What the tally tells Prometheus, besides the process's own metrics. */
 import type { Registry } from "prom-client";
-import { Counter, Gauge } from "prom-client";
+import { Counter, Gauge, Histogram } from "prom-client";
 import { createMetrics } from "#mesh/metrics.ts";
 import type { AuditBoard } from "./audit-board.ts";
 import type { CountBook } from "./count-book.ts";
 import type { Clock } from "./shard-reading.ts";
 import type { ShardRoster } from "./shard-roster.ts";
+import type { ViewPublisher } from "./view-publisher.ts";
 import type { Watchers } from "./watchers.ts";
 import type { Witness } from "./witness.ts";
 
@@ -16,11 +17,14 @@ export type MeasuredParts = {
   readonly witness: Witness;
   readonly audits: AuditBoard;
   readonly clock: Clock;
+  /** Undefined without Redis. */
+  readonly publisher: ViewPublisher | undefined;
 };
 
 export class TallyMetrics {
   readonly registry: Registry = createMetrics();
   readonly #frames: Counter;
+  readonly #publishSeconds: Histogram | undefined;
 
   constructor(parts: MeasuredParts) {
     this.#frames = new Counter({
@@ -31,10 +35,48 @@ export class TallyMetrics {
     this.#gauge("urna_tally_watchers", "Callers that watch", (gauge) => gauge.set(parts.watchers.count));
     this.#shardGauges(parts);
     this.#witnessMetrics(parts);
+    if (parts.publisher !== undefined) this.#publishSeconds = this.#publisherMetrics(parts.publisher);
   }
 
   frameMade(): void {
     this.#frames.inc();
+  }
+
+  beatPublished(tookMs: number): void {
+    this.#publishSeconds?.observe(tookMs / 1_000);
+  }
+
+  #publisherMetrics(publisher: ViewPublisher): Histogram {
+    const registers = [this.registry];
+    this.#gauge("urna_tally_redis_up", "1 while Redis answers", (gauge) => gauge.set(publisher.redisAnswers ? 1 : 0));
+    this.#gauge("urna_tally_wanted_views", "Regions and tables that routers listen for in Redis", (gauge) =>
+      gauge.set(publisher.wantedViews),
+    );
+    new Counter({
+      name: "urna_tally_published_answers_total",
+      help: "Answers for Redis, by outcome: published, refused, unanswered, too_large, omitted",
+      labelNames: ["outcome"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [outcome, answers] of publisher.outcomes) this.inc({ outcome }, answers);
+      },
+    });
+    new Counter({
+      name: "urna_tally_skipped_beats_total",
+      help: "Beats at which nothing was published, because Redis was behind or did not answer",
+      registers,
+      collect() {
+        this.reset();
+        this.inc(publisher.skippedBeats);
+      },
+    });
+    return new Histogram({
+      name: "urna_tally_publish_seconds",
+      help: "From a beat to Redis's last answer",
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
+      registers,
+    });
   }
 
   #shardGauges({ book, roster, clock }: MeasuredParts): void {

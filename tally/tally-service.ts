@@ -14,13 +14,12 @@ import type {
 import { answerMarginMs, deadlineMsMax } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import { tickMs } from "./config.ts";
-import type { ElectionSnapshot } from "./election-counts.ts";
 import type { Frame } from "./frame.ts";
 import type { FrameHolder, FrameHolders } from "./frame-holders.ts";
 import type { FrameMaker } from "./frame-maker.ts";
 import { recount } from "./recount.ts";
-import { regionTally } from "./region-tally.ts";
 import type { RowCounter } from "./shard-rows.ts";
+import { tableRows } from "./table-rows.ts";
 import type { Watchers } from "./watchers.ts";
 
 export type TallyServiceParts = {
@@ -71,7 +70,7 @@ export class TallyCalls implements ServiceImplementation<typeof TallyService> {
     try {
       const leafCount = holder.frame.election(electionId).shape.leaves.length;
       for (let first = 0; first < leafCount; first += limits.tableRegionsMax) {
-        yield tableRows(holder, electionId, first, limits.tableRegionsMax);
+        yield tableRows(holder.frame, electionId, first, limits.tableRegionsMax);
       }
     } finally {
       tableHolders.leave(holder);
@@ -120,21 +119,4 @@ function demandElection(frame: Frame, electionId: string): Frame {
   // Throws UNKNOWN_ELECTION: an election that was created is on every shard.
   frame.election(electionId);
   return frame;
-}
-
-function tableRows({ frame }: FrameHolder, electionId: string, first: number, count: number): GetTallyTableResponse {
-  const election = frame.election(electionId);
-  return {
-    $typeName: "urna.v1.GetTallyTableResponse",
-    cut: frame.cut(electionId),
-    regions: election.shape.leaves
-      .slice(first, first + count)
-      .map((leaf) => regionTally(election, nodeOf(election, leaf))),
-  };
-}
-
-function nodeOf({ regions }: ElectionSnapshot, regionId: string) {
-  const node = regions.get(regionId);
-  if (node === undefined) throw new Error(`the tree lacks the region "${regionId}"`);
-  return node;
 }

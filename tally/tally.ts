@@ -6,8 +6,10 @@ import type { HostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
 import type { Mesh } from "#mesh/mesh.ts";
 import { serveMetrics } from "#mesh/metrics.ts";
+import { RedisLink } from "#mesh/redis-link.ts";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
+import { ViewNames } from "#proto/published-tally.ts";
 import { standingOf } from "./announcement.ts";
 import { AuditBoard } from "./audit-board.ts";
 import type { TallyConfig } from "./config.ts";
@@ -17,6 +19,8 @@ import {
   drainGraceMs,
   followerTimes,
   frameAgeMsMax,
+  publisherLimits,
+  publisherTimes,
   recountLimits,
   rowCounterTimes,
   serviceLimits,
@@ -37,6 +41,7 @@ import { systemClock } from "./shard-reading.ts";
 import { ShardRoster } from "./shard-roster.ts";
 import { rowCounter } from "./shard-rows.ts";
 import { TallyCalls } from "./tally-service.ts";
+import { ViewPublisher } from "./view-publisher.ts";
 import { Watchers } from "./watchers.ts";
 import { Witness } from "./witness.ts";
 import { witnessCalls } from "./witness-service.ts";
@@ -45,6 +50,8 @@ export type Tally = {
   readonly grpc: HostPort;
   readonly connect: HostPort;
   readonly metrics: HostPort;
+  /** What is wrong between the tally and Redis, as a sentence for an operator; "" while all is well, and without Redis. */
+  redisTrouble(): string;
   /** Stops as SIGTERM would. */
   drain(): Promise<void>;
 };
@@ -93,7 +100,8 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   const witnessing = bind(WitnessService, witnessCalls({ witness, audits, shardIds: () => book.shardIds }));
   const grpc = new GrpcServer([binding, witnessing], { log, identity });
   const connect = new ConnectServer([binding], { log, allowedOrigins: config.allowedOrigins });
-  const measured = new TallyMetrics({ book, roster, watchers, witness, audits, clock });
+  const publisher = openPublisher(config, deployment, log, (tookMs) => measured.beatPublished(tookMs));
+  const measured = new TallyMetrics({ book, roster, watchers, witness, audits, clock, publisher });
   const metrics = await serveMetrics(measured.registry, config.metricsListen);
   const addresses = {
     grpc: await grpc.listen(config.grpcListen),
@@ -108,12 +116,25 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   const tick = () => {
     if (frames.tick()) measured.frameMade();
     watchers.tick(clock.monotonicMs(), frames.current);
+    publisher?.tick(clock.monotonicMs(), frames.current);
     health.update();
     witness.tick();
   };
   const ticker = setInterval(tick, tickMs);
   log.info(addresses, "the tally serves");
-  const served = { frames, watchers, health, grpc, connect, metrics };
+  const served = { frames, watchers, publisher, health, grpc, connect, metrics };
   const parts = { mesh, announcing, roster, witness, ...served, ticker, graceMs: drainGraceMs };
-  return { ...addresses, drain: () => drainTally(parts) };
+  return { ...addresses, redisTrouble: () => publisher?.trouble() ?? "", drain: () => drainTally(parts) };
+}
+
+/** Undefined when no Redis is named. */
+function openPublisher(
+  { name, redis: place }: TallyConfig,
+  deployment: string,
+  log: Logger,
+  beatEnded: (tookMs: number) => void,
+): ViewPublisher | undefined {
+  if (place === undefined) return undefined;
+  const link = new RedisLink({ place, name, log, times: publisherTimes });
+  return new ViewPublisher({ link, names: new ViewNames(deployment), limits: publisherLimits, beatEnded });
 }

@@ -50,8 +50,6 @@ export type Tally = {
   readonly grpc: HostPort;
   readonly connect: HostPort;
   readonly metrics: HostPort;
-  /** What is wrong between the tally and Redis, as a sentence for an operator; "" while all is well, and without Redis. */
-  redisTrouble(): string;
   /** Stops as SIGTERM would. */
   drain(): Promise<void>;
 };
@@ -111,7 +109,7 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   const health = new TallyHealth(grpc, roster.readings);
   const announced = { name: config.name, addresses, readings: roster.readings, watchers, audits };
   const announcing = new Announcing(mesh.announcer, () =>
-    standingOf({ ...announced, troubles: () => [directory.trouble] }),
+    standingOf({ ...announced, troubles: () => [directory.trouble, publisher?.trouble() ?? ""] }),
   );
   const tick = () => {
     if (frames.tick()) measured.frameMade();
@@ -124,7 +122,7 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   log.info(addresses, "the tally serves");
   const served = { frames, watchers, publisher, health, grpc, connect, metrics };
   const parts = { mesh, announcing, roster, witness, ...served, ticker, graceMs: drainGraceMs };
-  return { ...addresses, redisTrouble: () => publisher?.trouble() ?? "", drain: () => drainTally(parts) };
+  return { ...addresses, drain: () => drainTally(parts) };
 }
 
 /** Undefined when no Redis is named. */

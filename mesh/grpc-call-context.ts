@@ -2,16 +2,19 @@
 import type { EventEmitter } from "node:events";
 import type { Deadline, Metadata } from "@grpc/grpc-js";
 import type { CallContext } from "#mesh/service-call.ts";
+import type { TraceSpan } from "#mesh/tracing.ts";
 
 type GrpcCall = EventEmitter & { readonly cancelled: boolean; readonly metadata: Metadata; getDeadline(): Deadline };
 
 export class GrpcCallContext implements CallContext {
   readonly #call: GrpcCall;
   readonly deadlineMs: number | undefined;
+  readonly trace: TraceSpan | undefined;
   #controller: AbortController | undefined;
 
-  constructor(call: GrpcCall) {
+  constructor(call: GrpcCall, trace?: TraceSpan) {
     this.#call = call;
+    this.trace = trace;
     const deadline = call.getDeadline();
     const at = deadline instanceof Date ? deadline.getTime() : deadline;
     this.deadlineMs = at === Number.POSITIVE_INFINITY ? undefined : at - Date.now();

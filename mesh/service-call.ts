@@ -8,11 +8,15 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 
+import type { TraceSpan } from "#mesh/tracing.ts";
+
 export type CallContext = {
   /** Aborted when the caller went away, cancelled, or its deadline passed; also some time after the answer. */
   readonly signal: AbortSignal;
   /** Milliseconds that were left on arrival; undefined when the caller named no deadline. */
   readonly deadlineMs: number | undefined;
+  /** The call's span, for the spans of what is done for it; undefined, nearly always, when it is not recorded. */
+  readonly trace?: TraceSpan | undefined;
   /** The first value of a request header (lower-case name). */
   header(name: string): string | undefined;
 };

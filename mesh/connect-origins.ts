@@ -38,7 +38,7 @@ export function allowReading(request: IncomingMessage, response: ServerResponse)
 export function answerPreflight(response: ServerResponse): void {
   response.writeHead(204, {
     "access-control-allow-methods": cors.allowedMethods.join(", "),
-    "access-control-allow-headers": [...cors.allowedHeaders, "Authorization"].join(", "),
+    "access-control-allow-headers": [...cors.allowedHeaders, "Authorization", "Traceparent"].join(", "),
     "access-control-max-age": String(preflightSeconds),
   });
   response.end();

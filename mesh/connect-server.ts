@@ -22,6 +22,8 @@ import { Departure } from "#mesh/departure.ts";
 import type { HostPort } from "#mesh/host-port.ts";
 import { parseHostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
+import type { ServerTelemetry } from "#mesh/method-telemetry.ts";
+import { MethodTelemetry } from "#mesh/method-telemetry.ts";
 import { connectErrorOf } from "#mesh/rejection-status.ts";
 import type { BidiMethod, CallContext, ServerStreamMethod, ServiceBinding, UnaryMethod } from "#mesh/service-call.ts";
 import { EncodedMessage, methodOf } from "#mesh/service-call.ts";
@@ -33,11 +35,14 @@ const connectionsMax = 10_000;
 
 export type ConnectServerOptions = {
   readonly log?: Logger;
+  readonly telemetry?: ServerTelemetry;
   /** Origins of web pages that may call, besides the server's own. */
   readonly allowedOrigins?: readonly string[];
   /** Answers what is no rpc. Default: 404. */
   readonly fallback?: (request: IncomingMessage, response: ServerResponse) => void;
 };
+
+type ServedMethod = { readonly rpc: string; readonly telemetry: MethodTelemetry };
 
 export class ConnectServer {
   readonly #log: Logger | undefined;
@@ -46,6 +51,7 @@ export class ConnectServer {
   readonly #stopping = new AbortController();
   readonly #server: Server;
   #origins: AllowedOrigins | undefined;
+  #leaving = false;
   #activeCalls = 0;
   #onIdle: (() => void) | undefined;
 
@@ -78,6 +84,11 @@ export class ConnectServer {
     return own;
   }
 
+  /** From now on each answer is the last on its connection. Calls still come: HTTP/1.1 has no other way to send callers away. */
+  leave(): void {
+    this.#leaving = true;
+  }
+
   /** Takes no more connections, lets running calls end for at most graceMs, then aborts and cuts them. */
   async close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -93,6 +104,7 @@ export class ConnectServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#leaving) response.shouldKeepAlive = false;
     const verdict = this.#origins?.judge(request) ?? "foreign";
     if (verdict === "allowed") allowReading(request, response);
     if (request.method === "OPTIONS" && verdict === "allowed") {
@@ -146,32 +158,38 @@ export class ConnectServer {
 
   #method(binding: ServiceBinding, method: DescMethod): unknown {
     const rpc = `${binding.service.typeName}/${method.name}`;
+    const telemetry = new MethodTelemetry(method, this.#options.telemetry);
     switch (method.methodKind) {
       case "unary":
-        return this.#unary(rpc, unaryMethod(binding, method));
+        return this.#unary({ rpc, telemetry }, unaryMethod(binding, method));
       case "server_streaming":
-        return this.#stream(rpc, method, methodOf<ServerStreamMethod>(binding, method.localName));
+        return this.#stream({ rpc, telemetry }, method, methodOf<ServerStreamMethod>(binding, method.localName));
       case "bidi_streaming":
-        return this.#stream(rpc, method, methodOf<BidiMethod>(binding, method.localName));
+        return this.#stream({ rpc, telemetry }, method, methodOf<BidiMethod>(binding, method.localName));
       case "client_streaming":
         throw new Error(`${rpc}: client streaming is not in the contract`);
     }
   }
 
-  #unary(rpc: string, method: UnaryMethod) {
+  #unary({ rpc, telemetry }: ServedMethod, method: UnaryMethod) {
     return async (request: unknown, context: HandlerContext) => {
+      const startedAtMs = performance.now();
+      const call = connectCall(context, telemetry);
       try {
-        const call = connectCall(context);
         refuseLateCall(call.deadlineMs);
-        return await method(request, call);
+        const response = await method(request, call);
+        telemetry.answered(startedAtMs, call.trace);
+        return response;
       } catch (cause) {
-        throw connectErrorOf(rejectionOf(cause, rpc, this.#log, context.signal.aborted));
+        const rejection = rejectionOf(cause, rpc, this.#log, context.signal.aborted);
+        telemetry.answered(startedAtMs, call.trace, rejection);
+        throw connectErrorOf(rejection);
       }
     };
   }
 
   #stream<Request>(
-    rpc: string,
+    { rpc, telemetry }: ServedMethod,
     { output }: DescMethod,
     method: (request: Request, call: CallContext) => AsyncIterable<unknown>,
   ) {
@@ -179,8 +197,10 @@ export class ConnectServer {
     return async function* answer(request: Request, context: HandlerContext) {
       const departure = new Departure((leave) => context.signal.addEventListener("abort", leave, { once: true }));
       let responses: AsyncIterator<unknown> | undefined;
+      const startedAtMs = performance.now();
+      const call = connectCall(context, telemetry);
+      let rejection: RejectionError | undefined;
       try {
-        const call = connectCall(context);
         refuseLateCall(call.deadlineMs);
         responses = method(request, call)[Symbol.asyncIterator]();
         while (!context.signal.aborted) {
@@ -189,8 +209,10 @@ export class ConnectServer {
           yield next.value instanceof EncodedMessage ? decodedOnce(next.value, output) : next.value;
         }
       } catch (cause) {
-        throw connectErrorOf(rejectionOf(cause, rpc, log, context.signal.aborted));
+        rejection = rejectionOf(cause, rpc, log, context.signal.aborted);
+        throw connectErrorOf(rejection);
       } finally {
+        telemetry.answered(startedAtMs, call.trace, rejection);
         responses?.return?.()?.catch(() => {});
       }
     };
@@ -207,8 +229,9 @@ function unaryMethod(binding: ServiceBinding, { localName, input, output }: Desc
   };
 }
 
-function connectCall(context: HandlerContext): CallContext {
+function connectCall(context: HandlerContext, telemetry: MethodTelemetry): CallContext {
   return {
+    trace: telemetry.received(context.requestHeader),
     signal: context.signal,
     deadlineMs: context.timeoutMs(),
     header: (name) => context.requestHeader.get(name) ?? undefined,

@@ -1,6 +1,7 @@
 /** A grpc-js call, as implementations see it. */
 import type { EventEmitter } from "node:events";
 import type { Deadline, Metadata } from "@grpc/grpc-js";
+import type { MethodTelemetry } from "#mesh/method-telemetry.ts";
 import type { CallContext } from "#mesh/service-call.ts";
 import type { TraceSpan } from "#mesh/tracing.ts";
 
@@ -12,9 +13,9 @@ export class GrpcCallContext implements CallContext {
   readonly trace: TraceSpan | undefined;
   #controller: AbortController | undefined;
 
-  constructor(call: GrpcCall, trace?: TraceSpan) {
+  constructor(call: GrpcCall, telemetry: MethodTelemetry) {
     this.#call = call;
-    this.trace = trace;
+    this.trace = telemetry.received(call.metadata);
     const deadline = call.getDeadline();
     const at = deadline instanceof Date ? deadline.getTime() : deadline;
     this.deadlineMs = at === Number.POSITIVE_INFINITY ? undefined : at - Date.now();

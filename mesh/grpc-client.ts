@@ -15,18 +15,22 @@ import type {
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { credentials, Client as GrpcClient, Metadata } from "@grpc/grpc-js";
 import { CallError, callErrorCode } from "#mesh/call-error.ts";
+import { clientSpan, endWithCall } from "#mesh/client-span.ts";
 import { channelOptions } from "#mesh/grpc-channel.ts";
 import { grpcMethod } from "#mesh/grpc-definition.ts";
 import type { Identity } from "#mesh/identity.ts";
 import { MessageReader } from "#mesh/message-reader.ts";
 import { rejectionFromStatus } from "#mesh/rejection-status.ts";
 import type { EncodedMessage } from "#mesh/service-call.ts";
+import type { TraceSpan } from "#mesh/tracing.ts";
 
 export type CallOptions = {
   /** Milliseconds from now; without it the call waits for ever. */
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Of the call that this one is made for. */
+  readonly trace?: TraceSpan | undefined;
 };
 
 export type BidiCall<Request, Response> = {
@@ -83,13 +87,15 @@ function unaryClient(channel: GrpcClient, method: DescMethod) {
   const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
   return (request: unknown, options: CallOptions = {}) =>
     new Promise<unknown>((resolve, reject) => {
+      const metadata = metadataOf(options);
+      const span = clientSpan(options.trace, method, metadata);
       // Throws, and so rejects, when the client has been closed.
       const call = channel.makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,
         request,
-        metadataOf(options),
+        metadata,
         deadlineOf(options),
         (error, response) => {
           stopListening();
@@ -97,6 +103,7 @@ function unaryClient(channel: GrpcClient, method: DescMethod) {
           else reject(failureOf(error));
         },
       );
+      endWithCall(span, call);
       const stopListening = cancelOn(options.signal, () => call.cancel());
     });
 }
@@ -104,27 +111,34 @@ function unaryClient(channel: GrpcClient, method: DescMethod) {
 function serverStreamClient(channel: GrpcClient, method: DescMethod) {
   const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
   return (request: unknown, options: CallOptions = {}): AsyncIterable<unknown> => {
+    const metadata = metadataOf(options);
+    const span = clientSpan(options.trace, method, metadata);
     const call = opened(() =>
       channel.makeServerStreamRequest(
         path,
         requestSerialize,
         responseDeserialize,
         request,
-        metadataOf(options),
+        metadata,
         deadlineOf(options),
       ),
     );
-    return call === undefined ? closedResponses() : responsesOf(call, options);
+    if (call === undefined) return closedResponses();
+    endWithCall(span, call);
+    return responsesOf(call, options);
   };
 }
 
 function bidiClient(channel: GrpcClient, method: DescMethod) {
   const { path, requestSerialize, responseDeserialize } = grpcMethod(method);
   return (options: CallOptions = {}, decode = responseDeserialize): BidiCall<unknown, unknown> => {
+    const metadata = metadataOf(options);
+    const span = clientSpan(options.trace, method, metadata);
     const call = opened(() =>
-      channel.makeBidiStreamRequest(path, requestSerialize, decode, metadataOf(options), deadlineOf(options)),
+      channel.makeBidiStreamRequest(path, requestSerialize, decode, metadata, deadlineOf(options)),
     );
     if (call === undefined) return closedCall;
+    endWithCall(span, call);
     return {
       send: (message) => call.write(message),
       drained: () => drainedOf(call),

@@ -25,6 +25,8 @@ import { parseHostPort } from "#mesh/host-port.ts";
 import type { Identity } from "#mesh/identity.ts";
 import type { Logger } from "#mesh/log.ts";
 import { MessageReader } from "#mesh/message-reader.ts";
+import type { ServerTelemetry } from "#mesh/method-telemetry.ts";
+import { MethodTelemetry } from "#mesh/method-telemetry.ts";
 import { addReflection } from "#mesh/reflection.ts";
 import { rejectionStatus } from "#mesh/rejection-status.ts";
 import type { BidiMethod, ServerStreamMethod, ServiceBinding, UnaryMethod } from "#mesh/service-call.ts";
@@ -32,6 +34,7 @@ import { methodOf } from "#mesh/service-call.ts";
 import { within } from "#mesh/time-limit.ts";
 import { WriteWindow } from "#mesh/write-window.ts";
 import { requestBytesMax } from "#proto/limits.ts";
+import type { RejectionError } from "#proto/rejections.ts";
 
 export { bind } from "#mesh/service-call.ts";
 
@@ -39,6 +42,8 @@ export { bind } from "#mesh/service-call.ts";
 const concurrentCallsMax = 4_096;
 /** Responses of a stream in both directions that may be on their way at once. */
 const unsentMax = 512;
+/** How long what was on its way when GOAWAY was said may take to arrive. */
+const arrivalLimitMs = 200;
 /** How long the last answers may take to leave after their calls have ended. */
 const flushLimitMs = 250;
 
@@ -46,23 +51,28 @@ export type GrpcServerOptions = {
   readonly log?: Logger;
   /** Undefined: plaintext. */
   readonly identity?: Identity | undefined;
+  readonly telemetry?: ServerTelemetry;
   /** Bytes of one request message; beyond it the caller gets INVALID_REQUEST. Default: requestBytesMax. */
   readonly messageBytesMax?: number;
 };
 
+type ServedMethod = { readonly rpc: string; readonly telemetry: MethodTelemetry };
 type ReadableCall = ServerDuplexStream<unknown, unknown>;
 type WritableCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>;
 
 export class GrpcServer {
   readonly #server: Server;
   readonly #log: Logger | undefined;
+  readonly #telemetry: ServerTelemetry | undefined;
   readonly #credentials: ServerCredentials;
   readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
   #activeCalls = 0;
   #onIdle: (() => void) | undefined;
+  #shutDown: Promise<void> | undefined;
 
   constructor(bindings: readonly ServiceBinding[], options: GrpcServerOptions = {}) {
     this.#log = options.log;
+    this.#telemetry = options.telemetry;
     this.#credentials = options.identity?.serverCredentials ?? ServerCredentials.createInsecure();
     this.#server = new Server(serverOptions(options.messageBytesMax ?? requestBytesMax));
     for (const binding of bindings) {
@@ -93,16 +103,26 @@ export class GrpcServer {
     this.#health.setStatus(service, serving ? "SERVING" : "NOT_SERVING");
   }
 
-  /** Takes no more calls, lets the running ones end for at most graceMs, then cuts them. Endless streams end themselves. */
+  /**
+   * Takes no more connections, and says GOAWAY on those there are. Calls that have come go on; what a client sends before it
+   * has heard of it is refused unread (REFUSED_STREAM), and every gRPC client sends that again by itself. Resolves when what
+   * was on its way has arrived.
+   */
+  async leave(): Promise<void> {
+    this.#shutDown ??= new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await within(arrivalLimitMs, this.#shutDown);
+  }
+
+  /** Leaves, lets the running calls end for at most graceMs, then cuts them. Endless streams end themselves. */
   async close(graceMs: number): Promise<void> {
-    const shutDown = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    void this.leave();
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve;
       if (this.#activeCalls === 0) resolve();
     });
     // Health watchers and reflection streams never end by themselves, so only our own calls are waited for.
     await within(graceMs, idle);
-    await within(flushLimitMs, shutDown);
+    await within(flushLimitMs, this.#shutDown ?? Promise.resolve());
     this.#server.forceShutdown();
   }
 
@@ -113,13 +133,14 @@ export class GrpcServer {
   }
 
   #handler(binding: ServiceBinding, method: DescMethod): UntypedHandleCall {
+    const served = { rpc: rpcName(method), telemetry: new MethodTelemetry(method, this.#telemetry) };
     switch (method.methodKind) {
       case "unary":
-        return this.#unary(rpcName(method), this.#unaryMethod(binding, method.localName));
+        return this.#unary(served, this.#unaryMethod(binding, method.localName));
       case "server_streaming":
-        return this.#serverStream(rpcName(method), methodOf<ServerStreamMethod>(binding, method.localName));
+        return this.#serverStream(served, methodOf<ServerStreamMethod>(binding, method.localName));
       case "bidi_streaming":
-        return this.#bidi(rpcName(method), methodOf<BidiMethod>(binding, method.localName));
+        return this.#bidi(served, methodOf<BidiMethod>(binding, method.localName));
       case "client_streaming":
         throw new Error(`${rpcName(method)}: client streaming is not in the contract`);
     }
@@ -132,37 +153,42 @@ export class GrpcServer {
     return (request, call) => encoded(request as Buffer, call);
   }
 
-  #unary(rpc: string, method: UnaryMethod): UntypedHandleCall {
+  #unary({ rpc, telemetry }: ServedMethod, method: UnaryMethod): UntypedHandleCall {
     return async (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
       this.#begin();
+      const startedAtMs = performance.now();
+      const context = new GrpcCallContext(call, telemetry);
       try {
-        const context = new GrpcCallContext(call);
         refuseLateCall(context.deadlineMs);
-        callback(null, await method(call.request, context));
+        const response = await method(call.request, context);
+        telemetry.answered(startedAtMs, context.trace);
+        callback(null, response);
       } catch (cause) {
-        callback(rejectionStatus(rejectionOf(cause, rpc, this.#log, call.cancelled)));
+        const rejection = rejectionOf(cause, rpc, this.#log, call.cancelled);
+        telemetry.answered(startedAtMs, context.trace, rejection);
+        callback(rejectionStatus(rejection));
       } finally {
         this.#end();
       }
     };
   }
 
-  #serverStream(rpc: string, method: ServerStreamMethod): UntypedHandleCall {
+  #serverStream(served: ServedMethod, method: ServerStreamMethod): UntypedHandleCall {
     return (call: ServerWritableStream<unknown, unknown>) =>
       // One response on its way at a time: a slow reader of a stream of frames is given the latest, not a backlog.
-      this.#answer(rpc, call, 1, (context) => method(call.request, context));
+      this.#answer(served, call, 1, (context) => method(call.request, context));
   }
 
-  #bidi(rpc: string, method: BidiMethod): UntypedHandleCall {
+  #bidi(served: ServedMethod, method: BidiMethod): UntypedHandleCall {
     return (call: ReadableCall) => {
       const requests = new MessageReader<unknown>(call, cancelled);
-      return this.#answer(rpc, call, unsentMax, (context) => method(requests, context));
+      return this.#answer(served, call, unsentMax, (context) => method(requests, context));
     };
   }
 
   /** Pulls responses as fast as the caller takes them. */
   async #answer(
-    rpc: string,
+    { rpc, telemetry }: ServedMethod,
     call: WritableCall,
     windowMax: number,
     open: (context: GrpcCallContext) => AsyncIterable<unknown>,
@@ -174,8 +200,10 @@ export class GrpcServer {
       call.once("close", leave);
     });
     let responses: AsyncIterator<unknown> | undefined;
+    const startedAtMs = performance.now();
+    const context = new GrpcCallContext(call, telemetry);
+    let rejection: RejectionError | undefined;
     try {
-      const context = new GrpcCallContext(call);
       refuseLateCall(context.deadlineMs);
       responses = open(context)[Symbol.asyncIterator]();
       while (!call.cancelled) {
@@ -187,8 +215,10 @@ export class GrpcServer {
       call.end();
     } catch (cause) {
       // grpc-js takes the status of a stream from its error event, after what has been written.
-      call.emit("error", rejectionStatus(rejectionOf(cause, rpc, this.#log, call.cancelled)));
+      rejection = rejectionOf(cause, rpc, this.#log, call.cancelled);
+      call.emit("error", rejectionStatus(rejection));
     } finally {
+      telemetry.answered(startedAtMs, context.trace, rejection);
       // Not awaited: an implementation that is stuck in a wait learns from call.signal.
       responses?.return?.()?.catch(() => {});
       this.#end();

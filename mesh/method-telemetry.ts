@@ -14,6 +14,9 @@ export type ServerTelemetry = {
   readonly beginsTraces: boolean;
 };
 
+/** grpc-js has all values of a header, Connect the one. */
+type RequestHeaders = { get(name: string): readonly (string | Buffer)[] | string | null };
+
 export class MethodTelemetry {
   readonly #telemetry: ServerTelemetry | undefined;
   readonly #rpc: string;
@@ -28,10 +31,12 @@ export class MethodTelemetry {
   }
 
   /** The span of a call that came in; undefined when it is not recorded. */
-  received(header: (name: string) => string | undefined): TraceSpan | undefined {
+  received(headers: RequestHeaders): TraceSpan | undefined {
     const { tracer, beginsTraces } = this.#telemetry ?? { beginsTraces: false };
     if (tracer === undefined) return undefined;
-    return tracer.received(this.#rpc, header("traceparent"), beginsTraces, this.#attributes);
+    const sent = headers.get("traceparent");
+    const traceparent = (Array.isArray(sent) ? sent[0] : sent)?.toString();
+    return tracer.received(this.#rpc, traceparent, beginsTraces, this.#attributes);
   }
 
   /** `startedAtMs` by performance.now(); without a rejection it was answered well. */

@@ -1,12 +1,13 @@
 /** A child process whose output goes to a log file. */
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { closeSync, openSync, renameSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { identify } from "./process-identity.ts";
 
 /** A log that has grown beyond this is put aside at the next start of its process; the one put aside before is lost. */
 const logBytesMax = 64 * 2 ** 20;
+const logLinesShown = 8;
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
@@ -91,6 +92,12 @@ export class LoggedProcess {
 /** How a process ended, for a log line. */
 export function describeExit({ code, signal }: Exit): string {
   return signal === null ? `exit code ${code}` : signal;
+}
+
+/** How a process ended that should have gone on, and the last that it wrote. */
+export async function describeEarlyEnd(name: string, logFile: string, process: LoggedProcess): Promise<string> {
+  const lines = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-logLinesShown);
+  return `${name} ended with ${describeExit(await process.exited)}; ${logFile} says:\n${lines.join("\n")}`;
 }
 
 function putAside(logFile: string): void {

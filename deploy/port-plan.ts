@@ -5,6 +5,8 @@
  *   router-i   gRPC 50060 + i, Connect 8090 + i               shard s, node n (a = 0, b = 1)   gRPC 50100 + 10 s + n
  *   Postgres of shard s: primary 54400 + 2 s, standby 54401 + 2 s
  *   metrics: routers 9600 + i, tally 9590, shard nodes 9700 + 10 s + n
+ *   Consul's agent: API and UI 8501, gossip 8301; its server i: RPC 8310 + i, gossip 8320 + i, API 8511 + i
+ *   Redis 6380
  *
  * With --port-base N they are consecutive from N on, in the order of `portNames`; with 0 they are free ones, which a
  * later start in the same folder takes again where it can.
@@ -48,10 +50,18 @@ export function defaultPort(name: PortName): number {
       unknown(name)
     );
   }
+  if (kind === "redis") return { redis: 6380 }[use] ?? unknown(name);
+  if (kind === "consul") return consulPort(first, Number(second), use) ?? unknown(name);
   if (second === "primary") return 54400 + 2 * index;
   if (second === "standby") return 54401 + 2 * index;
   const node = second.charCodeAt(0) - "a".charCodeAt(0);
   return { grpc: 50100 + 10 * index + node, metrics: 9700 + 10 * index + node }[use] ?? unknown(name);
+}
+
+/** Where people look for them: the agent has Consul's own ports. */
+function consulPort(role: string, index: number, use: string): number | undefined {
+  if (role === "agent") return { https: 8501, serf: 8301 }[use];
+  return { rpc: 8310 + index, serf: 8320 + index, https: 8511 + index }[use];
 }
 
 function unknown(name: PortName): never {

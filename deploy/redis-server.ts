@@ -8,7 +8,7 @@ import { createConnection } from "node:net";
 import { join } from "node:path";
 import { inheritedEnvironment } from "./config.ts";
 import { keepSecret, replaceFile } from "./file-writing.ts";
-import { describeExit, LoggedProcess } from "./logged-process.ts";
+import { describeEarlyEnd, LoggedProcess } from "./logged-process.ts";
 import type { ManagedProcess } from "./managed-process.ts";
 import { loopback } from "./postgres-settings.ts";
 import { waitFor } from "./wait-for.ts";
@@ -69,9 +69,7 @@ export class RedisServer implements ManagedProcess {
     });
     try {
       await waitFor(`${this.name} to answer (see ${this.logFile})`, startLimitMs, async () => {
-        if (!running.isRunning) {
-          throw new Error(`${this.name} ended with ${describeExit(await running.exited)}; see ${this.logFile}`);
-        }
+        if (!running.isRunning) throw new Error(await describeEarlyEnd(this.name, this.logFile, running));
         return (await answersPing(this.#options.port, password)) ? true : undefined;
       });
       return running;

@@ -20,6 +20,7 @@ export function runPaths(root: string) {
     postgres: join(root, "postgres"),
     web: join(root, "web"),
     redis: join(root, "redis"),
+    consul: join(root, "consul"),
     /** What a service keeps for its next start. */
     stateFolder: (service: string) => join(root, "state", service),
     secrets,

@@ -13,9 +13,12 @@ export type ShardMap = { readonly epoch: number; readonly shards: readonly Shard
 export type DirectoryView = {
   readonly deployment: string;
   readonly map: ShardMap;
-  /** "host:port" of the tally's gRPC server. */
+  /** "host:port" of the tally's gRPC server; `nobodyAt` while none is known. */
   readonly tally: string;
 };
+
+/** An address that refuses at once. */
+export const nobodyAt = "0.0.0.0:0";
 
 export interface Directory {
   /** The last view that was read whole; it stays when discovery is lost. */

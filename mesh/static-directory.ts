@@ -4,9 +4,8 @@ import { watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type { Directory, DirectoryView, ShardEntry } from "#mesh/directory.ts";
-import { parseHostPort } from "#mesh/host-port.ts";
+import { JsonReader } from "#mesh/json-reader.ts";
 import type { Logger } from "#mesh/log.ts";
-import type { SlotRange } from "#proto/slots.ts";
 import { slotTable } from "#proto/slots.ts";
 
 /** Throws when the file cannot be read or is not valid; later faults of the file are logged, and the last view stays. */
@@ -89,62 +88,34 @@ export class StaticDirectory implements Directory {
   }
 }
 
+/** The file of a view. */
+export function directoryText({ deployment, map, tally }: DirectoryView): string {
+  const shards = map.shards.map(({ shardId, slots, nodes }) => ({ id: shardId, slots, nodes }));
+  return `${JSON.stringify({ schema_version: 1, deployment, map: { epoch: map.epoch, shards }, tally }, undefined, 2)}\n`;
+}
+
+const reader: JsonReader = new JsonReader("directory");
+
 /** Throws an Error that names the field. */
 export function parseDirectory(text: string): DirectoryView {
-  const root = record(JSON.parse(text), "the file");
-  demand(root["schema_version"] === 1, "schema_version must be 1");
-  const map = record(root["map"], "map");
-  const shards = list(map["shards"], "map.shards").map(parseShard);
+  const root = reader.record(reader.parse(text), "the file");
+  reader.demand(root["schema_version"] === 1, "schema_version must be 1");
+  const map = reader.record(root["map"], "map");
+  const shards = reader.list(map["shards"], "map.shards").map(parseShard);
   slotTable(shards);
   return {
-    deployment: string(root["deployment"], "deployment"),
-    map: { epoch: integer(map["epoch"], "map.epoch"), shards },
-    tally: address(root["tally"], "tally"),
+    deployment: reader.text(root["deployment"], "deployment"),
+    map: { epoch: reader.integer(map["epoch"], "map.epoch"), shards },
+    tally: reader.address(root["tally"], "tally"),
   };
 }
 
 function parseShard(value: unknown, index: number): ShardEntry {
   const at = `map.shards[${index}]`;
-  const shard = record(value, at);
+  const shard = reader.record(value, at);
   return {
-    shardId: integer(shard["id"], `${at}.id`),
-    slots: list(shard["slots"], `${at}.slots`).map((range) => parseRange(range, `${at}.slots`)),
-    nodes: list(shard["nodes"], `${at}.nodes`).map((node) => address(node, `${at}.nodes`)),
+    shardId: reader.shardId(shard["id"], `${at}.id`),
+    slots: reader.slots(shard["slots"], `${at}.slots`),
+    nodes: reader.list(shard["nodes"], `${at}.nodes`).map((node) => reader.address(node, `${at}.nodes`)),
   };
-}
-
-function parseRange(value: unknown, at: string): SlotRange {
-  const [first, last, ...more] = list(value, at);
-  demand(more.length === 0, `${at} must be pairs of first and last slot`);
-  return [integer(first, at), integer(last, at)];
-}
-
-function demand(condition: boolean, problem: string): asserts condition {
-  if (!condition) throw new Error(`directory: ${problem}`);
-}
-
-function record(value: unknown, at: string): Readonly<Record<string, unknown>> {
-  demand(typeof value === "object" && value !== null && !Array.isArray(value), `${at} must be an object`);
-  return value as Readonly<Record<string, unknown>>;
-}
-
-function list(value: unknown, at: string): readonly unknown[] {
-  demand(Array.isArray(value), `${at} must be a list`);
-  return value;
-}
-
-function string(value: unknown, at: string): string {
-  demand(typeof value === "string" && value !== "", `${at} must be a text`);
-  return value;
-}
-
-function address(value: unknown, at: string): string {
-  const text = string(value, at);
-  demand(parseHostPort(text) !== undefined, `${at} "${text}" must be host:port`);
-  return text;
-}
-
-function integer(value: unknown, at: string): number {
-  demand(typeof value === "number" && Number.isSafeInteger(value) && value >= 0, `${at} must be a whole number`);
-  return value;
 }

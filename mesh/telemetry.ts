@@ -6,7 +6,8 @@ import { CallMetrics } from "#mesh/call-metrics.ts";
 import type { Logger } from "#mesh/log.ts";
 import type { Mesh } from "#mesh/mesh.ts";
 import type { ServerTelemetry } from "#mesh/method-telemetry.ts";
-import { createMetrics } from "#mesh/metrics.ts";
+import type { MetricsServer } from "#mesh/metrics.ts";
+import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
 import { releaseVersion } from "#mesh/release.ts";
 import type { Tracer, TracesConfig } from "#mesh/tracing.ts";
 import { openTracer } from "#mesh/tracing.ts";
@@ -19,8 +20,8 @@ export type Telemetry = {
   entrance(transport: ServerTelemetry["transport"]): ServerTelemetry;
   /** Of a server that others of the mesh call: it goes on with their traces alone. */
   inner(): ServerTelemetry;
-  /** Sends the last spans, within about a second. */
-  close(): Promise<void>;
+  /** Serves the process's one page of metrics. Its end is the process's: it also sends the last spans, within about a second. */
+  listen(address: string): Promise<MetricsServer>;
 };
 
 export type TelemetryOptions = {
@@ -43,7 +44,14 @@ export async function openTelemetry({ service, name, mesh, traces, log }: Teleme
     tracer,
     entrance: (transport) => ({ transport, metrics, tracer, beginsTraces: true }),
     inner: () => ({ transport: "grpc", metrics, tracer, beginsTraces: false }),
-    close: async () => await tracer?.close(),
+    listen: async (address) => {
+      const server = await serveMetrics(registry, address);
+      const close = async () => {
+        await tracer?.close();
+        await server.close();
+      };
+      return { ...server, close };
+    },
   };
 }
 

@@ -23,6 +23,7 @@ const frames = fc.nat({ max: 20 }).chain((votes) =>
     ballots: fc.uint8Array({ maxLength: 300 }),
     ballotLengths: uint32s(votes),
     deadlineMs: uint32s(votes),
+    traceparent: fc.oneof(fc.constant(""), fc.string()),
   }),
 );
 

@@ -19,6 +19,8 @@ export type RecordFrame = {
   readonly ballots: Uint8Array;
   readonly ballotLengths: Uint32Array;
   readonly deadlineMs: Uint32Array;
+  /** Of one vote whose call is traced; empty, nearly always. */
+  readonly traceparent: string;
 };
 
 /** Tag and length. */
@@ -28,16 +30,17 @@ const varint64BytesMax = 10;
 
 /** A serialised RecordVotesRequest. */
 export function encodeRecordFrame(frame: RecordFrame): Buffer {
-  const { electionId, definitionHash, nullifiers, keyHashes, regions, ballots } = frame;
+  const { electionId, definitionHash, nullifiers, keyHashes, regions, ballots, traceparent } = frame;
   const bytesMax =
-    10 * headBytesMax +
+    11 * headBytesMax +
     2 * varint64BytesMax +
     Buffer.byteLength(electionId) +
     definitionHash.length +
     nullifiers.length +
     keyHashes.length +
     ballots.length +
-    3 * varint32BytesMax * regions.length;
+    3 * varint32BytesMax * regions.length +
+    Buffer.byteLength(traceparent);
   const target = Buffer.allocUnsafe(bytesMax);
   let at = writeNumber(target, 0, 1, frame.frameId);
   at = writeNumber(target, at, 2, frame.mapEpoch);
@@ -49,6 +52,7 @@ export function encodeRecordFrame(frame: RecordFrame): Buffer {
   at = writeBytes(target, at, 8, ballots);
   at = writePacked(target, at, 9, frame.ballotLengths);
   at = writePacked(target, at, 10, frame.deadlineMs);
+  at = writeText(target, at, 11, traceparent);
   return target.subarray(0, at);
 }
 

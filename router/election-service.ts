@@ -7,6 +7,7 @@ import type { KeyObject } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import type { CallContext, ServiceImplementation } from "#mesh/service-call.ts";
+import type { TraceSpan } from "#mesh/tracing.ts";
 import { checkDefinition } from "#proto/definition-check.ts";
 import { definitionHash } from "#proto/election-shape.ts";
 import type { Election, ElectionDefinition, ElectionOnShard } from "#proto/generated/urna/v1/election_pb.js";
@@ -31,6 +32,9 @@ export type ElectionServiceParts = {
   readonly gate: Gate;
 };
 
+/** `endsAtMs`: when the call must be answered, by performance.now(). */
+type Change = { readonly endsAtMs: number; readonly trace: TraceSpan | undefined };
+
 /** A shard that does not say where it stands within this time is left out of GetElection's answer. */
 const standLimitMs = 1_000;
 
@@ -53,7 +57,7 @@ async function createElection(
   definition: ElectionDefinition | undefined,
   call: CallContext,
 ): Promise<Election> {
-  const endsAtMs = beginChange(parts, call);
+  const change = beginChange(parts, call);
   if (definition === undefined) throw new RejectionError("INVALID_REQUEST", "definition is missing");
   checkDefinition(definition);
   const { electionId } = definition;
@@ -66,13 +70,15 @@ async function createElection(
   };
   const record = await parts.links
     .homeOf(electionId)
-    .ask(leftMs(endsAtMs), (shard, deadlineMs) => shard.putElection(request, { deadlineMs }).then((r) => r.record));
+    .ask(leftMs(change), (shard, deadlineMs) =>
+      shard.putElection(request, { deadlineMs, trace: change.trace }).then((r) => r.record),
+    );
   // The first definition of an id stands for ever.
   if (record !== undefined && !definitionHash(definition).equals(record.definitionHash)) {
     throw new RejectionError("ELECTION_EXISTS");
   }
   parts.cache.created(electionId);
-  return await finishEverywhere(parts, electionId, record, ElectionState.CREATED, endsAtMs);
+  return await finishEverywhere(parts, electionId, record, ElectionState.CREATED, change);
 }
 
 async function changeState(
@@ -81,20 +87,21 @@ async function changeState(
   wantedState: ElectionState,
   call: CallContext,
 ): Promise<Election> {
-  const endsAtMs = beginChange(parts, call);
+  const change = beginChange(parts, call);
   const record = await parts.links
     .homeOf(electionId)
-    .ask(leftMs(endsAtMs), (shard, deadlineMs) =>
-      shard.putElection({ electionId, wantedState, requestedBy: adminIdentity }, { deadlineMs }).then((r) => r.record),
+    .ask(leftMs(change), (shard, deadlineMs) =>
+      shard
+        .putElection({ electionId, wantedState, requestedBy: adminIdentity }, { deadlineMs, trace: change.trace })
+        .then((r) => r.record),
     );
-  return await finishEverywhere(parts, electionId, record, wantedState, endsAtMs);
+  return await finishEverywhere(parts, electionId, record, wantedState, change);
 }
 
-/** Returns when the call must be answered, by performance.now(). */
-function beginChange({ adminToken, gate }: ElectionServiceParts, call: CallContext): number {
+function beginChange({ adminToken, gate }: ElectionServiceParts, call: CallContext): Change {
   adminToken.demand(call);
   gate.demandOpen();
-  return performance.now() + answerWithinMs(call.deadlineMs);
+  return { endsAtMs: performance.now() + answerWithinMs(call.deadlineMs), trace: call.trace };
 }
 
 /** Waits until every shard stands where the home shard wants it. */
@@ -103,10 +110,10 @@ async function finishEverywhere(
   electionId: string,
   record: ElectionRecord | undefined,
   wantedState: ElectionState,
-  endsAtMs: number,
+  change: Change,
 ): Promise<Election> {
   const stands = await Promise.allSettled(
-    links.allNodes.map((nodes) => reconcile(nodes, electionId, wantedState, endsAtMs)),
+    links.allNodes.map((nodes) => reconcile(nodes, electionId, wantedState, change)),
   );
   const shards: ElectionOnShard[] = [];
   for (const stand of stands) {
@@ -120,16 +127,18 @@ async function reconcile(
   nodes: ShardNodes,
   electionId: string,
   wantedState: ElectionState,
-  endsAtMs: number,
+  change: Change,
 ): Promise<ElectionOnShard> {
   for (let tries = 0; ; tries++) {
     const election = await nodes
-      .ask(leftMs(endsAtMs), (shard, deadlineMs) => shard.reconcileElection({ electionId }, { deadlineMs }))
+      .ask(leftMs(change), (shard, deadlineMs) =>
+        shard.reconcileElection({ electionId }, { deadlineMs, trace: change.trace }),
+      )
       .then((response) => response.election)
       .catch((cause: unknown) => unfinished(cause, nodes.shardId));
     if (election !== undefined && election.state >= wantedState) return election;
     const pause = backoffMs(tries);
-    if (leftMs(endsAtMs) <= pause) throw notFinished(nodes.shardId);
+    if (leftMs(change) <= pause) throw notFinished(nodes.shardId);
     await delay(pause);
   }
 }
@@ -208,6 +217,6 @@ function electionOf(record: ElectionRecord | undefined, shards: readonly Electio
   });
 }
 
-function leftMs(endsAtMs: number): number {
+function leftMs({ endsAtMs }: Change): number {
   return endsAtMs - performance.now();
 }

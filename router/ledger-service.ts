@@ -2,6 +2,7 @@
  * LedgerService: checkpoints, proofs, keys and signed results, passed on from each shard's present writer. Nothing of it is
  * checked here: whoever asks has to check it anyway. What no log could answer is refused before a shard hears of it (I9).
  */
+import type { CallOptions } from "#mesh/grpc-client.ts";
 import type { CallContext, ServiceImplementation } from "#mesh/service-call.ts";
 import type { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
@@ -17,7 +18,7 @@ export type LedgerServiceParts = {
   readonly adminToken: AdminToken;
 };
 
-type ShardCall<T> = (shard: ShardClient, deadlineMs: number) => Promise<T>;
+type ShardCall<T> = (shard: ShardClient, options: CallOptions) => Promise<T>;
 
 /** Leaves of a tree, at most: beyond it sizes would not be exact numbers in every part of Urna. */
 const treeSizeMax = BigInt(Number.MAX_SAFE_INTEGER);
@@ -26,24 +27,24 @@ export function ledgerService(parts: LedgerServiceParts): ServiceImplementation<
   const { links } = parts;
   return {
     async getCheckpoint({ shardId }, call) {
-      const { signedNote } = await ask(shardOf(links, shardId), call, (shard, deadlineMs) =>
-        shard.getShardCheckpoint({}, { deadlineMs }),
+      const { signedNote } = await ask(shardOf(links, shardId), call, (shard, options) =>
+        shard.getShardCheckpoint({}, options),
       );
       return { signedNote };
     },
     async getInclusionProof({ shardId, leafIndex, treeSize }, call) {
       const nodes = shardOf(links, shardId);
       demandInclusion(leafIndex, treeSize);
-      const { hashes, entry } = await ask(nodes, call, (shard, deadlineMs) =>
-        shard.proveInclusion({ leafIndex, treeSize }, { deadlineMs }),
+      const { hashes, entry } = await ask(nodes, call, (shard, options) =>
+        shard.proveInclusion({ leafIndex, treeSize }, options),
       );
       return { hashes, entry };
     },
     async getConsistencyProof({ shardId, oldSize, newSize }, call) {
       const nodes = shardOf(links, shardId);
       demandConsistency(oldSize, newSize);
-      const { hashes } = await ask(nodes, call, (shard, deadlineMs) =>
-        shard.proveConsistency({ oldSize, newSize }, { deadlineMs }),
+      const { hashes } = await ask(nodes, call, (shard, options) =>
+        shard.proveConsistency({ oldSize, newSize }, options),
       );
       return { hashes };
     },
@@ -54,7 +55,9 @@ export function ledgerService(parts: LedgerServiceParts): ServiceImplementation<
 }
 
 function ask<T>(nodes: ShardNodes, call: CallContext, shardCall: ShardCall<T>): Promise<T> {
-  return nodes.ask(answerWithinMs(call.deadlineMs), shardCall);
+  return nodes.ask(answerWithinMs(call.deadlineMs), (shard, deadlineMs) =>
+    shardCall(shard, { deadlineMs, trace: call.trace }),
+  );
 }
 
 function shardOf({ allNodes }: ShardLinks, shardId: number): ShardNodes {
@@ -98,9 +101,7 @@ function demandTreeSize(field: string, size: bigint): void {
 function verifierKeys({ allNodes }: ShardLinks, call: CallContext) {
   return Promise.all(
     allNodes.map(async (nodes) => {
-      const { verifierKey } = await ask(nodes, call, (shard, deadlineMs) =>
-        shard.getShardCheckpoint({}, { deadlineMs }),
-      );
+      const { verifierKey } = await ask(nodes, call, (shard, options) => shard.getShardCheckpoint({}, options));
       return { shardId: nodes.shardId, verifierKey };
     }),
   );
@@ -127,9 +128,7 @@ async function shardResults({ allNodes }: ShardLinks, electionId: string, call: 
 async function shardResult(nodes: ShardNodes, electionId: string, call: CallContext): Promise<ShardAnswer> {
   const { shardId } = nodes;
   try {
-    const { signedNote } = await ask(nodes, call, (shard, deadlineMs) =>
-      shard.getShardResult({ electionId }, { deadlineMs }),
-    );
+    const { signedNote } = await ask(nodes, call, (shard, options) => shard.getShardResult({ electionId }, options));
     return { shardId, result: signedNote };
   } catch (cause) {
     if (cause instanceof RejectionError) return { shardId, result: cause };

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { asItCame } from "#mesh/grpc-definition.ts";
 import type { Logger } from "#mesh/log.ts";
 import { EncodedMessage } from "#mesh/service-call.ts";
+import type { TraceSpan } from "#mesh/tracing.ts";
 import { RecordAnswer } from "#proto/record-frame.ts";
 import { backoffMs } from "./backoff.ts";
 import type { CachedElection } from "./election-cache.ts";
@@ -33,12 +34,14 @@ export type LinkParts = {
   readonly metrics: RouterMetrics;
   readonly log: Logger;
   readonly mapEpoch: () => number;
+  /** Whether votes' calls may be recorded at all. */
+  readonly traces: boolean;
   /** Takes votes that must be looked at again before they are sent again. They are held by nobody. */
   readonly reroute: (unsettled: Unsettled) => void;
   readonly onStateChange: () => void;
 };
 
-type SentFrame = FrameVotes & { readonly sentAtMs: number };
+type SentFrame = FrameVotes & { readonly sentAtMs: number; readonly span: TraceSpan | undefined };
 
 type OpenStream = {
   readonly writer: ShardWriter;
@@ -176,9 +179,11 @@ export class ShardLink {
     const { table, metrics } = this.#parts;
     const frameId = this.#nextFrameId++;
     const sentAtMs = performance.now();
-    const frame = encodeFrame(table, votes, { frameId, mapEpoch: this.#parts.mapEpoch(), nowMs: sentAtMs });
+    const span = this.#parts.traces ? this.#spanOf(votes, sentAtMs) : undefined;
+    const head = { frameId, mapEpoch: this.#parts.mapEpoch(), nowMs: sentAtMs, traceparent: span?.traceparent };
+    const frame = encodeFrame(table, votes, head);
     for (const row of votes.rows) table.sent(row, this.#newestBatch);
-    this.#outstanding.set(frameId, { ...votes, sentAtMs });
+    this.#outstanding.set(frameId, { ...votes, sentAtMs, span });
     this.#outstandingVotes += votes.rows.length;
     metrics.frameSent(votes.rows.length);
     if (stream.call.send(new EncodedMessage(frame))) return;
@@ -187,6 +192,12 @@ export class ShardLink {
       stream.full = false;
       this.#scheduleFlush();
     });
+  }
+
+  /** Of the one call in the frame whose trace goes with it. */
+  #spanOf({ rows }: FrameVotes, sentAtMs: number): TraceSpan | undefined {
+    const attributes = { "urna.shard": this.shardId, "urna.frame.votes": rows.length };
+    return this.#parts.table.traceOf(rows)?.child("frame", "client", attributes, sentAtMs);
   }
 
   /** Throws when the answer is not one of ours to settle: the stream is given up then. */
@@ -202,6 +213,7 @@ export class ShardLink {
     this.#outstandingVotes -= frame.rows.length;
     for (let i = 0; i < batches.length; i++) this.#newestBatch = Math.max(this.#newestBatch, batches.at(i));
     for (const row of frame.rows) table.release(row);
+    frame.span?.end();
     metrics.frameAnswered(performance.now() - frame.sentAtMs);
     if (hasAny(unsettled)) this.#parts.reroute(unsettled);
     this.#scheduleFlush();
@@ -219,7 +231,8 @@ export class ShardLink {
     const frames = [...this.#outstanding.values()].reverse();
     this.#outstanding.clear();
     this.#outstandingVotes = 0;
-    for (const { election, rows } of frames) {
+    for (const { election, rows, span } of frames) {
+      span?.end("the stream ended before the answer");
       const unsettled = rows.filter((row) => {
         table.lost(row);
         return table.release(row);

@@ -8,7 +8,7 @@ import { ShardLink } from "./shard-link.ts";
 import { ShardNodes } from "./shard-nodes.ts";
 import type { Unsettled } from "./vote-frame.ts";
 
-export type ShardLinksParts = Pick<LinkParts, "table" | "limits" | "metrics" | "log" | "onStateChange"> & {
+export type ShardLinksParts = Pick<LinkParts, "table" | "limits" | "metrics" | "log" | "traces" | "onStateChange"> & {
   readonly directory: Directory;
   /** Checks the votes against the election as its home shard has it now, and routes them again. */
   readonly refuseOutdated: (rows: readonly number[]) => void;
@@ -108,6 +108,7 @@ export class ShardLinks {
       limits: this.#parts.limits,
       metrics: this.#parts.metrics,
       log: this.#parts.log,
+      traces: this.#parts.traces,
       mapEpoch: () => this.#parts.directory.current.map.epoch,
       reroute: (unsettled) => this.#reroute(unsettled),
       onStateChange: this.#parts.onStateChange,

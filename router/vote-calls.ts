@@ -1,5 +1,6 @@
 /** Who waits for votes: a unary call, a batch, a stream. Each vote of a call is settled once, and each call answered once. */
 import { EncodedMessage } from "#mesh/service-call.ts";
+import type { TraceSpan } from "#mesh/tracing.ts";
 import type { CastVoteResponse } from "#proto/generated/urna/v1/vote_service_pb.js";
 import type { RejectionError } from "#proto/rejections.ts";
 import { BatchAnswer } from "./batch-answer.ts";
@@ -12,7 +13,12 @@ import type { ShardLog, VoteOwner } from "./vote-table.ts";
 export type VoteCallParts = { readonly casting: Casting; readonly metrics: RouterMetrics };
 
 /** The one vote of `votes`; a rejection fails the call. */
-export function castOne(parts: VoteCallParts, votes: ReceivedVotes, withinMs: number): Promise<CastVoteResponse> {
+export function castOne(
+  parts: VoteCallParts,
+  votes: ReceivedVotes,
+  withinMs: number,
+  trace?: TraceSpan,
+): Promise<CastVoteResponse> {
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     let settled = false;
@@ -21,6 +27,7 @@ export function castOne(parts: VoteCallParts, votes: ReceivedVotes, withinMs: nu
       clearTimeout(timer);
     };
     const owner: VoteOwner = {
+      trace,
       accepted(_index, electionId, log, leafIndex, repeat) {
         settle();
         parts.metrics.votesAnswered(repeat ? "repeat" : "recorded");
@@ -40,6 +47,7 @@ export function castOne(parts: VoteCallParts, votes: ReceivedVotes, withinMs: nu
 
 /** Votes that are answered together, when the last is settled or their time is over: one counter and one timer for all. */
 export class BatchCall implements VoteOwner {
+  readonly trace: TraceSpan | undefined;
   readonly #parts: VoteCallParts;
   readonly #outcomes: BatchAnswer;
   /** The vote's rows in the table: a row is this call's to name while its vote is unsettled. */
@@ -47,7 +55,8 @@ export class BatchCall implements VoteOwner {
   readonly #answer = Promise.withResolvers<EncodedMessage>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(parts: VoteCallParts, votes: number) {
+  constructor(parts: VoteCallParts, votes: number, trace?: TraceSpan) {
+    this.trace = trace;
     this.#parts = parts;
     this.#outcomes = new BatchAnswer(votes);
     this.#rows = new Int32Array(votes);

@@ -17,11 +17,18 @@ const ballotLengths = new Uint32Array(frameVotesMax);
 const deadlineMs = new Uint32Array(frameVotesMax);
 let ballots = new Uint8Array(frameVotesMax * 8);
 
+export type FrameHead = {
+  readonly frameId: number;
+  readonly mapEpoch: number;
+  readonly nowMs: number;
+  readonly traceparent?: string | undefined;
+};
+
 /** A serialised RecordVotesRequest. */
 export function encodeFrame(
   table: VoteTable,
   { election, rows }: FrameVotes,
-  { frameId, mapEpoch, nowMs }: { readonly frameId: number; readonly mapEpoch: number; readonly nowMs: number },
+  { frameId, mapEpoch, nowMs, traceparent = "" }: FrameHead,
 ): Buffer {
   const votes = rows.length;
   let ballotsEnd = 0;
@@ -47,6 +54,7 @@ export function encodeFrame(
     ballots: ballots.subarray(0, ballotsEnd),
     ballotLengths: ballotLengths.subarray(0, votes),
     deadlineMs: deadlineMs.subarray(0, votes),
+    traceparent,
   });
 }
 

@@ -9,6 +9,7 @@
  * A row knows whether its vote may have been stored already: from then on only an answer that a shard gives after looking for
  * it is final, anything else is OUTCOME_UNKNOWN.
  */
+import type { TraceSpan } from "#mesh/tracing.ts";
 import { nullifierBytes } from "#proto/limits.ts";
 import type { RejectionReason } from "#proto/rejections.ts";
 import { RejectionError } from "#proto/rejections.ts";
@@ -22,6 +23,10 @@ export type ShardLog = { readonly origin: string; readonly shardId: number };
 
 /** Who waits for a vote's outcome: called exactly once a vote. `index` is the owner's own number for the vote. */
 export interface VoteOwner {
+  /** Its votes are answered together: one that waits for a shard which stands still keeps the others' outcomes back. */
+  readonly answersTogether?: boolean;
+  /** Of a call that is recorded: its votes' frames are spans of it. */
+  readonly trace?: TraceSpan | undefined;
   accepted(index: number, electionId: string, log: ShardLog, leafIndex: number, repeat: boolean): void;
   refused(index: number, rejection: RejectionError): void;
 }
@@ -135,6 +140,18 @@ export class VoteTable {
     return this.#elections[row];
   }
 
+  /** Of the first of the votes whose call is recorded. */
+  traceOf(rows: Uint32Array): TraceSpan | undefined {
+    let last: VoteOwner | undefined;
+    for (const row of rows) {
+      const owner = this.#owners[row];
+      if (owner === last) continue;
+      if (owner?.trace !== undefined) return owner.trace;
+      last = owner;
+    }
+    return undefined;
+  }
+
   region(row: number): number {
     return this.#regions[row] ?? 0;
   }
@@ -235,9 +252,15 @@ export class VoteTable {
   }
 
   /** A refusal of one send alone: final only if no earlier send can have stored the vote. */
-  refuseSend(row: number, reason: RejectionReason): void {
+  refuseSend(row: number, refusal: RejectionReason | RejectionError): void {
     const isUnknown = this.#has(row, flag.maybeStored | flag.inFlight);
-    this.refuse(row, plainRejection(isUnknown ? "OUTCOME_UNKNOWN" : reason));
+    if (isUnknown) this.refuse(row, plainRejection("OUTCOME_UNKNOWN"));
+    else this.refuse(row, typeof refusal === "string" ? plainRejection(refusal) : refusal);
+  }
+
+  /** Its shard stands still: a vote that keeps others' outcomes back is waited for no longer. */
+  giveUp(row: number, refusal: RejectionError): void {
+    if (this.#owners[row]?.answersTogether === true) this.refuseSend(row, refusal);
   }
 
   /** Its time is over. */

@@ -78,6 +78,13 @@ export declare type RecordVotesRequest = Message<"urna.v1.RecordVotesRequest"> &
    * @generated from field: repeated uint32 deadline_ms = 10;
    */
   deadlineMs: number[];
+
+  /**
+   * W3C trace context of one vote of the frame whose call is traced, and recorded; empty, nearly always, without one.
+   *
+   * @generated from field: string traceparent = 11;
+   */
+  traceparent: string;
 };
 
 /**

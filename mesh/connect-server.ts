@@ -222,7 +222,13 @@ export class ConnectServer {
 /** connect-node has decoded the request, perhaps from JSON, and encodes the response: an encoded method is given bytes again. */
 function unaryMethod(binding: ServiceBinding, { localName, input, output }: DescMethod): UnaryMethod {
   const encoded = binding.encoded[localName];
-  if (encoded === undefined) return methodOf<UnaryMethod>(binding, localName);
+  if (encoded === undefined) {
+    const method = methodOf<UnaryMethod>(binding, localName);
+    return async (request, call) => {
+      const response = await method(request, call);
+      return response instanceof EncodedMessage ? decodedOnce(response, output) : response;
+    };
+  }
   return async (request, call) => {
     const bytes = toBinary(input, request as Message, { writeUnknownFields: false });
     return fromBinary(output, (await encoded(bytes, call)).bytes);
@@ -234,18 +240,21 @@ function connectCall(context: HandlerContext, telemetry: MethodTelemetry): CallC
     trace: telemetry.received(context.requestHeader),
     signal: context.signal,
     deadlineMs: context.timeoutMs(),
+    peer: undefined,
     header: (name) => context.requestHeader.get(name) ?? undefined,
   };
 }
 
-/** connect-node serialises by itself; a frame for many watchers is at least decoded once. */
-const decoded = new WeakMap<EncodedMessage, unknown>();
+/** connect-node serialises by itself; a frame for many watchers is at least decoded once, as each type that it is sent as. */
+const decoded = new WeakMap<DescMethod["output"], WeakMap<EncodedMessage, unknown>>();
 
 function decodedOnce(encoded: EncodedMessage, output: DescMethod["output"]): unknown {
-  let message = decoded.get(encoded);
+  const messages = decoded.get(output) ?? new WeakMap<EncodedMessage, unknown>();
+  decoded.set(output, messages);
+  let message = messages.get(encoded);
   if (message === undefined) {
     message = fromBinary(output, encoded.bytes);
-    decoded.set(encoded, message);
+    messages.set(encoded, message);
   }
   return message;
 }

@@ -17,6 +17,8 @@ export type CallContext = {
   readonly deadlineMs: number | undefined;
   /** The call's span, for the spans of what is done for it; undefined, nearly always, when it is not recorded. */
   readonly trace?: TraceSpan | undefined;
+  /** The SPIFFE id of the caller's certificate; undefined where callers have none: in plaintext, and from browsers. */
+  readonly peer: string | undefined;
   /** The first value of a request header (lower-case name). */
   header(name: string): string | undefined;
 };
@@ -30,14 +32,14 @@ export class EncodedMessage {
   }
 }
 
-/** The parts of a service: one method an rpc. A unary response may be an initialiser; a streamed one also pre-encoded. */
+/** The parts of a service: one method an rpc. A response may be an initialiser, or pre-encoded. */
 export type ServiceImplementation<S extends DescService> = {
   readonly [M in keyof S["method"]]: MethodImplementation<S["method"][M]>;
 };
 
 type MethodImplementation<M> =
   M extends DescMethodUnary<infer I, infer O>
-    ? (request: MessageShape<I>, call: CallContext) => Promise<MessageInitShape<O>>
+    ? (request: MessageShape<I>, call: CallContext) => Promise<MessageInitShape<O> | EncodedMessage>
     : M extends DescMethodServerStreaming<infer I, infer O>
       ? (request: MessageShape<I>, call: CallContext) => AsyncIterable<MessageInitShape<O> | EncodedMessage>
       : M extends DescMethodBiDiStreaming<infer I, infer O>

@@ -18,18 +18,27 @@ export class FrameOrder {
 
   /** Whether the cut is nowhere behind what was accepted before; if so, later cuts are compared with it. */
   accept(cut: FrameCut): boolean {
+    if (this.isBehind(cut)) return false;
+    this.#incarnation = cut.frame?.incarnation ?? 0n;
+    this.#number = cut.frame?.number ?? 0n;
+    this.#batches = batchesOf(cut);
+    return true;
+  }
+
+  isBehind(cut: FrameCut): boolean {
     const incarnation = cut.frame?.incarnation ?? 0n;
     const number = cut.frame?.number ?? 0n;
-    if (incarnation === this.#incarnation && number < this.#number) return false;
-    const batches = new Map(cut.vector.map(({ shardId, batch }) => [shardId, batch]));
+    if (incarnation === this.#incarnation && number < this.#number) return true;
+    const batches = batchesOf(cut);
     for (const [shardId, seen] of this.#batches) {
       // A shard that was seen and is absent now has not been read yet by a new incarnation: that is behind, not zero.
       const batch = batches.get(shardId);
-      if (batch === undefined || batch < seen) return false;
+      if (batch === undefined || batch < seen) return true;
     }
-    this.#incarnation = incarnation;
-    this.#number = number;
-    this.#batches = batches;
-    return true;
+    return false;
   }
+}
+
+function batchesOf({ vector }: FrameCut): ReadonlyMap<number, bigint> {
+  return new Map(vector.map(({ shardId, batch }) => [shardId, batch]));
 }

@@ -4,10 +4,15 @@ import { ConfigError, ConfigReader } from "#mesh/config-reader.ts";
 import { formatHostPort } from "#mesh/host-port.ts";
 import type { MeshConfig } from "#mesh/mesh-config.ts";
 import { readMeshConfig } from "#mesh/mesh-config.ts";
+import type { RedisPlace } from "#mesh/redis-place.ts";
+import { readRedisPlace } from "#mesh/redis-place.ts";
 import { batchRequestVotesMax, frameVotesMax } from "#proto/limits.ts";
+import { publishedForMs } from "#proto/published-tally.ts";
 import type { AdmissionLimits } from "./admission.ts";
 import { routerKeyBytes } from "./election-key.ts";
 import type { LinkLimits } from "./shard-link.ts";
+import type { FanoutLimits } from "./tally-fanout.ts";
+import type { MemoryLimits } from "./tally-memory.ts";
 
 export type RouterConfig = {
   /** Of this node, in logs. */
@@ -27,6 +32,8 @@ export type RouterConfig = {
   readonly adminToken: string;
   /** Wraps election keys; routers alone have it. */
   readonly routerKey: Buffer;
+  /** Where the tally publishes its answers; undefined: nowhere, and every read asks it. */
+  readonly redis?: RedisPlace | undefined;
 };
 
 /** Throws ConfigError naming the variable. */
@@ -48,6 +55,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     }),
     adminToken: readAdminToken(reader),
     routerKey: readRouterKey(reader),
+    redis: readRedisPlace(reader),
   };
 }
 
@@ -88,6 +96,22 @@ export const streamVotesMax = 8_192;
 
 /** How long an election is looked for at its home shard. */
 export const lookUpLimitMs = 3_000;
+
+/** What of the tally's answers is kept here; 64 MB are a thousand regions of fifty children, or a dozen tables of 20,000 regions. */
+export const memoryLimits: MemoryLimits = {
+  freshMs: publishedForMs,
+  bytesMax: 64 * 1024 * 1024,
+  electionsMax: 1_000,
+  newBeginningMs: 30_000,
+};
+
+export const fanoutLimits: FanoutLimits = {
+  heldMax: 1_000,
+  polledMax: 256,
+  lingerMs: 5_000,
+  listenNamesMax: 100,
+  listenLimitMs: 1_000,
+};
 
 /** How often the router looks whether its health has changed. */
 export const healthTickMs = 1_000;

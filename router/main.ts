@@ -19,7 +19,9 @@
  *   shard-nodes.ts       which of the shard's nodes is its writer; backoff.ts between tries
  *   election-service.ts  creating, opening, closing elections; admin-token.ts says who may
  *   ledger-service.ts    checkpoints, proofs and signed results, passed on from the shards
- *   tally-relay.ts       counts, passed on from the tally; shared-watch.ts serves all who watch the same
+ *   tally-relay.ts       counts, published or passed on from the tally; shared-watch.ts serves all who watch the same
+ *   tally-fanout.ts      what the tally publishes through Redis; tally-memory.ts keeps it, in order
+ *   view-watch.ts        a region's frames, from Redis or from the tally
  *   mesh-service.ts      how all shard nodes stand
  *   web-files.ts         the web page
  *   health.ts            what the health service says

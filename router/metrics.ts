@@ -2,8 +2,13 @@
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "#mesh/metrics.ts";
 import type { RejectionReason } from "#proto/rejections.ts";
+import type { TallyFanout } from "./tally-fanout.ts";
+import type { TallyRelay } from "./tally-relay.ts";
 
 export type VoteOutcome = "recorded" | "repeat" | RejectionReason;
+
+/** Why a vote is sent again. */
+export type ResendCause = "wrong_shard" | "unknown" | "broken_stream";
 
 /** What is read when the registry is. */
 export type RouterGauges = {
@@ -68,6 +73,44 @@ export class RouterMetrics {
     gauge("urna_router_waiting_bytes", "Bytes that all votes in the router take", gauges.waitingBytes);
     gauge("urna_router_outstanding_votes", "Votes in frames that are not answered yet", gauges.outstandingVotes);
     gauge("urna_router_connected_shards", "Shards with an open stream to their writer", gauges.connectedShards);
+  }
+
+  /** Called once; without Redis there is no fan-out. */
+  watchTally(registry: Registry, { reads }: TallyRelay, fanout: TallyFanout | undefined): void {
+    const registers = [registry];
+    new Counter({
+      name: "urna_router_tally_reads_total",
+      help: "Answers about tallies and frames of shared watches, by where they came from: memory, redis, tally",
+      labelNames: ["source"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [source, answers] of reads) this.inc({ source }, answers);
+      },
+    });
+    if (fanout === undefined) return;
+    new Counter({
+      name: "urna_router_tally_dropped_total",
+      help: "Answers of Redis that were not taken, by reason: late, behind, unreadable, no_room",
+      labelNames: ["reason"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [reason, answers] of fanout.dropped) this.inc({ reason }, answers);
+      },
+    });
+    const gauge = (name: string, help: string, read: () => number) =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    gauge("urna_router_redis_up", "1 while Redis answers", () => (fanout.redisAnswers ? 1 : 0));
+    gauge("urna_router_tally_views", "Regions and tables whose latest answer is in memory", () => fanout.views);
+    gauge("urna_router_tally_view_bytes", "Bytes of the answers in memory", () => fanout.bytes);
   }
 
   votesAnswered(outcome: VoteOutcome, votes = 1): void {

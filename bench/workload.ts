@@ -13,7 +13,7 @@ import {
 
 const counties = 10;
 const precinctsPerCounty = 30;
-const options = ["ada", "bob", "cid"] as const;
+export const loadOptions = ["ada", "bob", "cid"] as const;
 
 /** Its votes are encoded already: a load generator that shares the machine must cost little. */
 export class Workload {
@@ -45,7 +45,7 @@ export class Workload {
 function cellsOf(): BallotCell[] {
   const cells: BallotCell[] = [];
   for (const { countyId, regionId } of regions()) {
-    for (const optionId of options) {
+    for (const optionId of loadOptions) {
       cells.push({ countyId, regionId, optionId, voterIdPrefix: `${regionId}/${optionId}/`, ballots: Infinity });
     }
   }
@@ -64,7 +64,7 @@ function definitionOf(electionId: string): ElectionDefinition {
         contestId: fileContestId,
         title: "Contest",
         kind: ContestKind.PLURALITY,
-        options: options.map((optionId) => ({ optionId, title: optionId })),
+        options: loadOptions.map((optionId) => ({ optionId, title: optionId })),
       },
     ],
   });
@@ -76,3 +76,6 @@ function regions(): { countyId: string; regionId: string }[] {
     return { countyId, regionId: `${countyId}/precinct-${Math.floor(n / counties)}` };
   });
 }
+
+/** The ids of all leaf regions. */
+export const loadRegions: readonly string[] = regions().map(({ regionId }) => regionId);

@@ -26,17 +26,16 @@ export type Telemetry = {
 
 export type TelemetryOptions = {
   readonly service: AnnouncedService;
-  /** Of this instance: "router-0". */
-  readonly name: string;
+  /** `name`: of this instance, "router-0". */
+  readonly config: { readonly name: string; readonly mesh: { readonly traces: TracesConfig | undefined } };
   readonly mesh: Pick<Mesh, "directory">;
-  readonly traces: TracesConfig | undefined;
   readonly log: Logger;
 };
 
-export async function openTelemetry({ service, name, mesh, traces, log }: TelemetryOptions): Promise<Telemetry> {
+export async function openTelemetry({ service, config, mesh, log }: TelemetryOptions): Promise<Telemetry> {
   const registry = createMetrics();
   const { deployment } = mesh.directory.current;
-  const tracer = await openTracer(traces, { service, name, deployment }, log);
+  const tracer = await openTracer(config.mesh.traces, { service, name: config.name, deployment }, log);
   const metrics = new CallMetrics(registry);
   measureProcess(registry, service, mesh, tracer);
   return {

@@ -2,6 +2,7 @@
 import { fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { CallContext, ServiceImplementation } from "#mesh/service-call.ts";
+import type { Tracer } from "#mesh/tracing.ts";
 import { definitionHash, electionShape } from "#proto/election-shape.ts";
 import type { ElectionDefinition, ElectionOnShardSchema } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionDefinitionSchema, ElectionState } from "#proto/generated/urna/v1/election_pb.js";
@@ -40,12 +41,14 @@ export type ShardServiceParts = {
   readonly reconciler: Reconciler;
   readonly monitor: StandbyMonitor;
   readonly metrics: ShardMetrics;
+  /** Undefined: no traces. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export function shardService(parts: ShardServiceParts): ServiceImplementation<typeof ShardService> {
-  const { node, readers, reconciler, shardId, metrics } = parts;
+  const { node, readers, reconciler, shardId, metrics, tracer } = parts;
   return {
-    recordVotes: (requests, call) => recordVotes(node, metrics, requests, call),
+    recordVotes: (requests, call) => recordVotes(node, metrics, requests, call, tracer),
     watchCounts: (request, call) => {
       const { writer, checkpoint, ended } = node.requireWriter();
       const signal = AbortSignal.any([call.signal, ended]);

@@ -7,6 +7,7 @@ import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { frameVotesMax, keyHashBytes, nullifierBytes } from "#proto/limits.ts";
 import type { RecordOutcomes } from "#proto/record-frame.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import type { FrameTrace } from "./frame-trace.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
 
 /** What a settled vote is answered with. */
@@ -121,6 +122,8 @@ export class WaitingFrame {
   /** By performance.now(). */
   readonly deadlinesAtMs: Float64Array;
   readonly votes: readonly WaitingVote[];
+  /** Undefined, nearly always: of a frame that is not recorded. */
+  trace: FrameTrace | undefined;
   readonly #frameId: number;
   readonly #outcomes: Uint8Array;
   readonly #leafIndexes: Float64Array;
@@ -167,6 +170,7 @@ export class WaitingFrame {
     this.#batches[index] = batch;
     this.#unsettled -= 1;
     if (this.#unsettled === 0) {
+      this.trace?.answered(this.#outcomes);
       this.#answer({
         frameId: this.#frameId,
         outcomes: this.#outcomes,

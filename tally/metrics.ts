@@ -1,7 +1,6 @@
 /** What the tally tells Prometheus, besides the process's own metrics. */
-import type { Registry } from "prom-client";
 import { Counter, Gauge, Histogram } from "prom-client";
-import { createMetrics } from "#mesh/metrics.ts";
+import type { Registry } from "#mesh/metrics.ts";
 import type { AuditBoard } from "./audit-board.ts";
 import type { CountBook } from "./count-book.ts";
 import type { Clock } from "./shard-reading.ts";
@@ -22,15 +21,16 @@ export type MeasuredParts = {
 };
 
 export class TallyMetrics {
-  readonly registry: Registry = createMetrics();
+  readonly #registry: Registry;
   readonly #frames: Counter;
   readonly #publishSeconds: Histogram | undefined;
 
-  constructor(parts: MeasuredParts) {
+  constructor(registry: Registry, parts: MeasuredParts) {
+    this.#registry = registry;
     this.#frames = new Counter({
       name: "urna_tally_frames_total",
       help: "Frames made",
-      registers: [this.registry],
+      registers: [this.#registry],
     });
     this.#gauge("urna_tally_watchers", "Callers that watch", (gauge) => gauge.set(parts.watchers.count));
     this.#shardGauges(parts);
@@ -47,7 +47,7 @@ export class TallyMetrics {
   }
 
   #publisherMetrics(publisher: ViewPublisher): Histogram {
-    const registers = [this.registry];
+    const registers = [this.#registry];
     this.#gauge("urna_tally_redis_up", "1 while Redis answers", (gauge) => gauge.set(publisher.redisAnswers ? 1 : 0));
     this.#gauge("urna_tally_wanted_views", "Regions and tables that routers listen for in Redis", (gauge) =>
       gauge.set(publisher.wantedViews),
@@ -121,7 +121,7 @@ export class TallyMetrics {
       name: "urna_tally_refused_checkpoints_total",
       help: "Checkpoints of a shard that were not believed, by reason",
       labelNames: ["shard", "reason"],
-      registers: [this.registry],
+      registers: [this.#registry],
       collect() {
         this.reset();
         for (const [shard, { refused }] of witness.shards) {
@@ -146,7 +146,7 @@ export class TallyMetrics {
       name,
       help,
       labelNames,
-      registers: [this.registry],
+      registers: [this.#registry],
       collect() {
         collect(this);
       },

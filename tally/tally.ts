@@ -5,8 +5,8 @@ import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import type { HostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
 import type { Mesh } from "#mesh/mesh.ts";
-import { serveMetrics } from "#mesh/metrics.ts";
 import { RedisLink } from "#mesh/redis-link.ts";
+import { openTelemetry } from "#mesh/telemetry.ts";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
 import { ViewNames } from "#proto/published-tally.ts";
@@ -69,12 +69,13 @@ export type TallyOptions = {
 
 export async function openTally({ config, mesh, log, fail, startAnew, ...options }: TallyOptions): Promise<Tally> {
   const { directory, identity } = mesh;
+  const telemetry = await openTelemetry({ service: "urna-tally", config, mesh, log });
   const clock = systemClock;
   const book = new CountBook();
   const times = { ...followerTimes, ...options.times };
   const definitions = new ElectionDefinitions(definitionDeadlineMs);
   const { deployment } = directory.current;
-  const { stateFolder } = config;
+  const { stateFolder, allowedOrigins } = config;
   const witness = await Witness.open({ stateFolder, deployment, clock, times: witnessTimes, log });
   const roster = new ShardRoster({ book, definitions, witness, clock, times, log, fail, startAnew });
   roster.update(directory.current);
@@ -96,11 +97,11 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   const binding = bind(TallyService, calls);
   // Shard nodes and auditors come by gRPC; no page in a browser has anything to say here.
   const witnessing = bind(WitnessService, witnessCalls({ witness, audits, shardIds: () => book.shardIds }));
-  const grpc = new GrpcServer([binding, witnessing], { log, identity });
-  const connect = new ConnectServer([binding], { log, allowedOrigins: config.allowedOrigins });
+  const grpc = new GrpcServer([binding, witnessing], { log, identity, telemetry: telemetry.inner() });
+  const connect = new ConnectServer([binding], { log, telemetry: telemetry.entrance("connect"), allowedOrigins });
   const publisher = openPublisher(config, deployment, log, (tookMs) => measured.beatPublished(tookMs));
-  const measured = new TallyMetrics({ book, roster, watchers, witness, audits, clock, publisher });
-  const metrics = await serveMetrics(measured.registry, config.metricsListen);
+  const measured = new TallyMetrics(telemetry.registry, { book, roster, watchers, witness, audits, clock, publisher });
+  const metrics = await telemetry.listen(config.metricsListen);
   const addresses = {
     grpc: await grpc.listen(config.grpcListen),
     connect: await connect.listen(config.connectListen),

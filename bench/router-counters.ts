@@ -6,7 +6,7 @@ export type RouterCounters = readonly ReadonlyMap<string, number>[];
 
 const readLimitMs = 5_000;
 const votesTotal = "urna_router_votes_total";
-const refusalSeconds = "urna_router_refusal_seconds";
+const refusalSeconds = "urna_rpc_refusal_seconds";
 
 /** Undefined when a router does not answer. */
 export async function readCounters(urls: readonly string[]): Promise<RouterCounters | undefined> {
@@ -58,7 +58,7 @@ export type ServerRefusals = {
   readonly within: (milliseconds: number) => number;
 };
 
-/** Of OVERLOADED refusals, as the routers measured them. Undefined where they do not measure it, or began anew. */
+/** Of calls that were refused with RESOURCE_EXHAUSTED, as the routers measured them. Undefined where they do not measure it, or began anew. */
 export function refusalsBetween(
   before: RouterCounters | undefined,
   after: RouterCounters | undefined,

@@ -15,6 +15,7 @@ type Answers = {
 export class CallMetrics {
   readonly #answers = new Map<string, Answers>();
   readonly #seconds: Histogram<"rpc" | "transport">;
+  readonly #refusalSeconds: Histogram<"rpc" | "transport">;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -29,11 +30,20 @@ export class CallMetrics {
         for (const { calls, ...labels } of answers.values()) this.inc(labels, calls);
       },
     });
+    const labelNames = ["rpc", "transport"] as const;
+    const buckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
     this.#seconds = new Histogram({
       name: "urna_rpc_seconds",
       help: "From the arrival of a unary call to its answer",
-      labelNames: ["rpc", "transport"],
-      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
+      labelNames,
+      buckets,
+      registers,
+    });
+    this.#refusalSeconds = new Histogram({
+      name: "urna_rpc_refusal_seconds",
+      help: "The same of those answered RESOURCE_EXHAUSTED: a server with too much to do says so soon",
+      labelNames,
+      buckets,
       registers,
     });
   }
@@ -44,6 +54,8 @@ export class CallMetrics {
     const answers = this.#answers.get(key);
     if (answers === undefined) this.#answers.set(key, { rpc, transport, code, calls: 1 });
     else answers.calls += 1;
-    if (tookMs !== undefined) this.#seconds.observe({ rpc, transport }, tookMs / 1_000);
+    if (tookMs === undefined) return;
+    this.#seconds.observe({ rpc, transport }, tookMs / 1_000);
+    if (code === "RESOURCE_EXHAUSTED") this.#refusalSeconds.observe({ rpc, transport }, tookMs / 1_000);
   }
 }

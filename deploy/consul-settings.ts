@@ -73,7 +73,9 @@ export function consulConfiguration(settings: ConsulSettings): string {
         default_policy: "deny",
         // Servers away: what a token could do a moment ago it still can, at the agent that knows it.
         down_policy: "extend-cache",
-        enable_token_persistence: true,
+        // A token that is revoked is refused this soon, also by the agent that knew it.
+        token_ttl: "5s",
+        policy_ttl: "5s",
         tokens: {
           agent: settings.agentToken,
           ...(server === undefined ? {} : { initial_management: server.managementToken }),

@@ -41,14 +41,21 @@ export type GoProgram = {
   readonly buildLimitMs: number;
 };
 
+/** Where `go` is looked for; a test gives its own. */
+export const goPath = developerEnvironment["PATH"] ?? "";
+
 /** Why the program cannot be built here, as a sentence; undefined when it can. `purpose`: "to build Consul". */
-export async function missingGo({ folder }: Pick<GoProgram, "folder">, purpose: string): Promise<string | undefined> {
+export async function missingGo(
+  { folder }: Pick<GoProgram, "folder">,
+  purpose: string,
+  path = goPath,
+): Promise<string | undefined> {
   const minorMin = await goMinorOf(folder);
   const install = `Go 1.${minorMin} or newer, from your system's packages or https://go.dev/dl, with \`go\` on the PATH`;
   let version: string;
   try {
     // Not in the module's folder: a Go that is too old for the module might not say which it is.
-    const options = { cwd: tmpdir(), env: goEnvironment, timeout: askLimitMs };
+    const options = { cwd: tmpdir(), env: { ...goEnvironment, PATH: path }, timeout: askLimitMs };
     version = (await run("go", ["env", "GOVERSION"], options)).stdout.trim();
   } catch {
     return `there is no Go here; ${purpose}, install ${install}`;
@@ -75,35 +82,43 @@ const builds = new Map<string, Promise<string>>();
  * The path of the program, built unless an earlier run has built it from the same files. One process builds at a time,
  * others wait for it. Throws when what it needs cannot be had.
  */
-export async function buildGoProgram(program: GoProgram, log: (line: string) => void = () => {}): Promise<string> {
-  const path = await cachedPath(program);
-  if (existsSync(path)) return path;
+export async function buildGoProgram(
+  program: GoProgram,
+  log: (line: string) => void = () => {},
+  path = goPath,
+): Promise<string> {
+  const file = await cachedPath(program);
+  if (existsSync(file)) return file;
   // Inside this process, too.
-  const building = builds.get(path) ?? buildLocked(program, path, log).finally(() => builds.delete(path));
-  builds.set(path, building);
+  const building = builds.get(file) ?? buildLocked(program, file, { log, path }).finally(() => builds.delete(file));
+  builds.set(file, building);
   return building;
 }
 
-async function buildLocked(program: GoProgram, path: string, log: (line: string) => void): Promise<string> {
+type BuildHost = { readonly log: (line: string) => void; readonly path: string };
+
+async function buildLocked(program: GoProgram, file: string, host: BuildHost): Promise<string> {
   await mkdir(userCacheFolder, { recursive: true });
-  const lockFile = `${path}.lock`;
+  const lockFile = `${file}.lock`;
   // A builder that was killed holds nothing; one that lives ends within its own limits.
-  await untilLocked(userCacheFolder, lockFile, () => log(`waiting for another process that builds ${program.title}`));
+  await untilLocked(userCacheFolder, lockFile, () =>
+    host.log(`waiting for another process that builds ${program.title}`),
+  );
   try {
-    if (!existsSync(path)) await build(program, path, log);
-    return path;
+    if (!existsSync(file)) await build(program, file, host);
+    return file;
   } finally {
     releaseRunLock(lockFile);
   }
 }
 
-async function build(program: GoProgram, path: string, log: (line: string) => void): Promise<void> {
+async function build(program: GoProgram, file: string, { log, path }: BuildHost): Promise<void> {
   const { title, folder, downloadLimitMs, buildLimitMs } = program;
-  const draft = `${path}.${process.pid}.part`;
+  const draft = `${file}.${process.pid}.part`;
   const flags = ["-trimpath", ...(program.linkerFlags === undefined ? [] : [`-ldflags=${program.linkerFlags}`])];
   try {
     await withProgress(`downloading the Go modules of ${title}`, log, () =>
-      go(folder, ["mod", "download"], downloadLimitMs),
+      go(folder, ["mod", "download"], downloadLimitMs, { PATH: path }),
     ).catch((error: unknown) => {
       throw new Error(
         `the Go modules that ${title} is built from could not be fetched (in ${downloadLimitMs / 1_000} s at most). ` +
@@ -111,11 +126,11 @@ async function build(program: GoProgram, path: string, log: (line: string) => vo
       );
     });
     await withProgress(`building ${title} from source, once for this machine`, log, () =>
-      go(folder, ["build", ...flags, "-o", draft, program.package], buildLimitMs, { GOPROXY: "off" }),
+      go(folder, ["build", ...flags, "-o", draft, program.package], buildLimitMs, { PATH: path, GOPROXY: "off" }),
     ).catch((error: unknown) => {
       throw new Error(`${title} could not be built (in ${buildLimitMs / 1_000} s at most): ${describe(error)}`);
     });
-    await rename(draft, path);
+    await rename(draft, file);
   } finally {
     await rm(draft, { force: true });
   }

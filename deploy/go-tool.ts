@@ -18,11 +18,11 @@ export async function findGoTool(tool: GoTool, log: Log, places: ToolPlaces = to
   const { title, variable, build } = tool;
   const built = await builtProgram(build);
   if (built !== undefined) return built;
-  const missing = await missingGo(build, `to build ${title}`);
+  const missing = await missingGo(build, `to build ${title}`, places.path);
   if (missing !== undefined) {
     throw new ToolMissingError(`${found.why}, and ${missing}; or name a ${title} with ${variable}=PATH`);
   }
-  return buildGoProgram(build, log).catch((error: unknown) => {
+  return buildGoProgram(build, log, places.path).catch((error: unknown) => {
     throw new ToolMissingError(`${found.why}, and ${error instanceof Error ? error.message : error}`);
   });
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identify, isStillRunning } from "./process-identity.ts";
-import { RunActiveError, readLock, releaseRunLock, takeRunLock } from "./run-lock.ts";
+import { RunActiveError, readLock, releaseRunLock, takeRunLock, untilLocked } from "./run-lock.ts";
 
 let folder: string;
 let lock: string;
@@ -21,6 +21,17 @@ describe("the lock of a run", () => {
     expect(readLock(lock)?.owner).toEqual(identify(process.pid));
     releaseRunLock(lock);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("is waited for while somebody holds it", async () => {
+    await takeRunLock(folder, lock);
+    let waits = 0;
+    await untilLocked(folder, lock, () => {
+      waits++;
+      releaseRunLock(lock);
+    });
+    expect(waits).toBe(1);
+    expect(readLock(lock)?.owner.pid).toBe(process.pid);
   });
 
   test.each([

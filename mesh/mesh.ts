@@ -1,6 +1,7 @@
 /** What makes a process a part of the mesh: who is where, who it is itself, and where it says how it stands. */
 import type { Announcer } from "#mesh/announcer.ts";
 import { silentAnnouncer } from "#mesh/announcer.ts";
+import { openConsulMesh } from "#mesh/consul/consul-mesh.ts";
 import type { Directory } from "#mesh/directory.ts";
 import type { Identity } from "#mesh/identity.ts";
 import type { Intentions } from "#mesh/intentions.ts";
@@ -22,9 +23,16 @@ export type Mesh = {
   close(): void;
 };
 
+export type MeshOptions = {
+  /** Of a shard node: shards make the map, so they do not wait for it. Their view is empty until there is one. */
+  readonly startsWithoutMap?: boolean;
+};
+
 /** Throws when discovery cannot be read and there is no earlier view of it. */
-export async function openMesh({ discovery }: MeshConfig, log: Logger): Promise<Mesh> {
-  if (discovery.kind === "consul") throw new Error("discovery through Consul is not built yet");
+export async function openMesh({ discovery }: MeshConfig, log: Logger, options: MeshOptions = {}): Promise<Mesh> {
+  if (discovery.kind === "consul") {
+    return { ...(await openConsulMesh(discovery, log, options)), identity: undefined };
+  }
   return plaintextMesh(await openStaticDirectory(discovery.file, log));
 }
 

@@ -10,8 +10,9 @@ import { Agent, request } from "node:https";
 import Consul from "consul";
 import type { ConsulConfig } from "#mesh/mesh-config.ts";
 
-/** `refused`: the token does not allow it. `missing`: Consul does not know what the call is about. */
-export type ConsulFailure = "unreachable" | "refused" | "missing" | "failed";
+/** `refused`: the token does not allow it. `missing`: Consul does not know what the call is about. `conflict`:
+ *  somebody else was faster. */
+export type ConsulFailure = "unreachable" | "refused" | "missing" | "conflict" | "failed";
 
 export class ConsulError extends Error {
   readonly kind: ConsulFailure;
@@ -211,8 +212,14 @@ function changeFailure(error: unknown): ConsulError {
   return statusError(statusCode, typeof body === "string" || Buffer.isBuffer(body) ? String(body) : message);
 }
 
+const failureOf: ReadonlyMap<number, ConsulFailure> = new Map([
+  [403, "refused"],
+  [404, "missing"],
+  [409, "conflict"],
+]);
+
 function statusError(status: number, said: string): ConsulError {
-  const kind = status === 403 ? "refused" : status === 404 ? "missing" : "failed";
+  const kind = failureOf.get(status) ?? "failed";
   const words = said.replace(/\s+/g, " ").trim().slice(0, saidLengthMax);
   return new ConsulError(kind, `Consul answered ${status}${words === "" ? "" : `: ${words}`}`);
 }

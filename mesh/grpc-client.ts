@@ -15,6 +15,7 @@ import type {
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { credentials, Client as GrpcClient, Metadata } from "@grpc/grpc-js";
 import { CallError, callErrorCode } from "#mesh/call-error.ts";
+import { serversOf } from "#mesh/call-permissions.ts";
 import { clientSpan, endWithCall } from "#mesh/client-span.ts";
 import { channelOptions } from "#mesh/grpc-channel.ts";
 import { grpcMethod } from "#mesh/grpc-definition.ts";
@@ -65,7 +66,8 @@ type MethodClient<M> =
 
 /** Connects when the first call needs it; in plaintext without an identity. */
 export function createClient<S extends DescService>(service: S, address: string, identity?: Identity): Client<S> {
-  const channel = new GrpcClient(address, identity?.channelCredentials ?? credentials.createInsecure(), channelOptions);
+  const secured = identity?.channelCredentials(serversOf(service));
+  const channel = new GrpcClient(address, secured ?? credentials.createInsecure(), channelOptions);
   const methods = service.methods.map((method) => [method.localName, methodClient(channel, method)]);
   return { ...Object.fromEntries(methods), close: () => channel.close() } as Client<S>;
 }

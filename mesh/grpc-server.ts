@@ -12,17 +12,20 @@ import type {
   UntypedHandleCall,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { CallError } from "#mesh/call-error.ts";
 import { refuseLateCall, rejectionOf } from "#mesh/call-failure.ts";
+import { CallGate } from "#mesh/call-gate.ts";
 import { Departure } from "#mesh/departure.ts";
 import { GrpcCallContext } from "#mesh/grpc-call-context.ts";
 import { grpcDefinition } from "#mesh/grpc-definition.ts";
+import { GrpcListener } from "#mesh/grpc-listener.ts";
 import { typedStatuses } from "#mesh/grpc-typed-status.ts";
 import type { HostPort } from "#mesh/host-port.ts";
-import { parseHostPort } from "#mesh/host-port.ts";
 import type { Identity } from "#mesh/identity.ts";
+import type { Intentions } from "#mesh/intentions.ts";
+import { noIntentions } from "#mesh/intentions.ts";
 import type { Logger } from "#mesh/log.ts";
 import { MessageReader } from "#mesh/message-reader.ts";
 import type { ServerTelemetry } from "#mesh/method-telemetry.ts";
@@ -51,6 +54,8 @@ export type GrpcServerOptions = {
   readonly log?: Logger;
   /** Undefined: plaintext. */
   readonly identity?: Identity | undefined;
+  /** What operators have denied; asked only of callers that have identities. */
+  readonly intentions?: Intentions;
   readonly telemetry?: ServerTelemetry;
   /** Bytes of one request message; beyond it the caller gets INVALID_REQUEST. Default: requestBytesMax. */
   readonly messageBytesMax?: number;
@@ -64,7 +69,9 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #log: Logger | undefined;
   readonly #telemetry: ServerTelemetry | undefined;
-  readonly #credentials: ServerCredentials;
+  readonly #listener: GrpcListener;
+  /** Undefined: everybody may call everything. */
+  readonly #gate: CallGate | undefined;
   readonly #health = new HealthImplementation({ "": "NOT_SERVING" });
   #activeCalls = 0;
   #onIdle: (() => void) | undefined;
@@ -73,8 +80,10 @@ export class GrpcServer {
   constructor(bindings: readonly ServiceBinding[], options: GrpcServerOptions = {}) {
     this.#log = options.log;
     this.#telemetry = options.telemetry;
-    this.#credentials = options.identity?.serverCredentials ?? ServerCredentials.createInsecure();
+    const { identity, intentions = noIntentions } = options;
+    this.#gate = identity === undefined ? undefined : new CallGate(identity.spiffeId.kind, intentions);
     this.#server = new Server(serverOptions(options.messageBytesMax ?? requestBytesMax));
+    this.#listener = new GrpcListener(this.#server, identity, options.log);
     for (const binding of bindings) {
       this.#server.addService(grpcDefinition(binding), this.#handlers(binding));
       this.setServing(binding.service.typeName, false);
@@ -88,14 +97,7 @@ export class GrpcServer {
 
   /** Port 0 asks for a free one. Nothing is SERVING until setServing says so. */
   async listen(address: string): Promise<HostPort> {
-    const wanted = parseHostPort(address);
-    if (wanted === undefined) throw new Error(`GrpcServer: "${address}" is not host:port`);
-    const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(address, this.#credentials, (error, bound) =>
-        error === null ? resolve(bound) : reject(error),
-      );
-    });
-    return { host: wanted.host, port };
+    return await this.#listener.listen(address);
   }
 
   /** What grpc.health.v1 answers for a service's full name, or for "" (the whole server). */
@@ -109,7 +111,7 @@ export class GrpcServer {
    * was on its way has arrived.
    */
   async leave(): Promise<void> {
-    this.#shutDown ??= new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    this.#shutDown ??= this.#takeNoMore();
     await within(arrivalLimitMs, this.#shutDown);
   }
 
@@ -124,6 +126,14 @@ export class GrpcServer {
     await within(graceMs, idle);
     await within(flushLimitMs, this.#shutDown ?? Promise.resolve());
     this.#server.forceShutdown();
+    this.#gate?.close();
+  }
+
+  /** Resolves when the last connection has ended. */
+  async #takeNoMore(): Promise<void> {
+    const stopped = this.#listener.stop();
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await stopped;
   }
 
   #handlers(binding: ServiceBinding): UntypedServiceImplementation {
@@ -157,8 +167,10 @@ export class GrpcServer {
     return async (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
       this.#begin();
       const startedAtMs = performance.now();
-      const context = new GrpcCallContext(call, telemetry);
+      const peer = this.#listener.peerOf(call.getPeer());
+      const context = new GrpcCallContext(call, telemetry, peer);
       try {
+        this.#gate?.demandAllowed(peer, rpc);
         refuseLateCall(context.deadlineMs);
         const response = await method(call.request, context);
         telemetry.answered(startedAtMs, context.trace);
@@ -195,15 +207,23 @@ export class GrpcServer {
   ): Promise<void> {
     this.#begin();
     const window = new WriteWindow(call, windowMax);
+    const startedAtMs = performance.now();
+    const peer = this.#listener.peerOf(call.getPeer());
+    const context = new GrpcCallContext(call, telemetry, peer);
+    let denial: RejectionError | undefined;
+    let stopWatching: (() => void) | undefined;
     const departure = new Departure((leave) => {
       call.once("cancelled", leave);
       call.once("close", leave);
+      stopWatching = this.#gate?.watch(peer, (because) => {
+        denial = because;
+        leave();
+      });
     });
     let responses: AsyncIterator<unknown> | undefined;
-    const startedAtMs = performance.now();
-    const context = new GrpcCallContext(call, telemetry);
     let rejection: RejectionError | undefined;
     try {
+      this.#gate?.demandAllowed(peer, rpc);
       refuseLateCall(context.deadlineMs);
       responses = open(context)[Symbol.asyncIterator]();
       while (!call.cancelled) {
@@ -211,7 +231,9 @@ export class GrpcServer {
         if (next === undefined || next.done === true || call.cancelled) break;
         const room = window.write(next.value);
         if (room !== undefined) await departure.orGone(room);
+        if (denial !== undefined) break;
       }
+      if (denial !== undefined) throw denial;
       call.end();
     } catch (cause) {
       // grpc-js takes the status of a stream from its error event, after what has been written.
@@ -219,6 +241,8 @@ export class GrpcServer {
       call.emit("error", rejectionStatus(rejection));
     } finally {
       telemetry.answered(startedAtMs, context.trace, rejection);
+      stopWatching?.();
+      if (denial !== undefined) context.abort();
       // Not awaited: an implementation that is stuck in a wait learns from call.signal.
       responses?.return?.()?.catch(() => {});
       this.#end();

@@ -4,6 +4,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 import { channelOptions } from "#mesh/grpc-channel.ts";
 import type { Identity } from "#mesh/identity.ts";
+import { serviceKinds } from "#mesh/spiffe-id.ts";
 
 type HealthAnswer = { readonly status: string };
 
@@ -12,7 +13,8 @@ export class HealthProbe {
 
   /** `address` is "host:port". */
   constructor(address: string, identity?: Identity) {
-    this.#client = new Client(address, identity?.channelCredentials ?? credentials.createInsecure(), channelOptions);
+    const secured = identity?.channelCredentials(serviceKinds);
+    this.#client = new Client(address, secured ?? credentials.createInsecure(), channelOptions);
   }
 
   /** False also when the server cannot be reached in time. `service` is its full name, "" the whole server. */

@@ -46,11 +46,14 @@ function readDiscovery(reader: ConfigReader): MeshConfig["discovery"] {
   };
 }
 
-function readTls(reader: ConfigReader): TlsConfig | undefined {
-  if (reader.optional("URNA_TLS_CERT_FILE") === undefined) return undefined;
+/** Undefined: plaintext. Throws ConfigError naming the variable. */
+export function readTls(reader: ConfigReader): TlsConfig | undefined {
+  const certFile = reader.optional("URNA_TLS_CERT_FILE");
+  if (certFile === undefined) return undefined;
   return {
-    certFile: reader.text("URNA_TLS_CERT_FILE"),
-    keyFile: reader.text("URNA_TLS_KEY_FILE"),
+    certFile,
+    // In one file with the certificate, unless it is said to be elsewhere.
+    keyFile: reader.text("URNA_TLS_KEY_FILE", certFile),
     caFile: reader.text("URNA_TLS_CA_FILE"),
   };
 }

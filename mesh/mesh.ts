@@ -11,6 +11,7 @@ import type { MeshConfig } from "#mesh/mesh-config.ts";
 import type { ShardMapPublisher } from "#mesh/shard-map-publisher.ts";
 import { silentPublisher } from "#mesh/shard-map-publisher.ts";
 import { openStaticDirectory } from "#mesh/static-directory.ts";
+import { openTlsIdentity } from "#mesh/tls-identity.ts";
 
 export type Mesh = {
   readonly directory: Directory;

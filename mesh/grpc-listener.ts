@@ -1,0 +1,182 @@
+/**
+ * Where a gRPC server takes connections: TLS 1.3 with an identity, else plaintext. What is no good is refused here, with one
+ * line in the log, before any of it reaches the server: callers without a certificate of this deployment, plaintext on a TLS
+ * port, TLS on a plaintext port.
+ */
+import type { Server as NetServer, Socket } from "node:net";
+import { createServer } from "node:net";
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import type { Server } from "@grpc/grpc-js";
+import { ServerCredentials } from "@grpc/grpc-js";
+import { formatHostPort, type HostPort, parseHostPort } from "#mesh/host-port.ts";
+import type { Identity } from "#mesh/identity.ts";
+import type { Logger } from "#mesh/log.ts";
+import { formatSpiffeId, type SpiffeId, spiffeIdOf } from "#mesh/spiffe-id.ts";
+
+/** A connection that has not said anything by then is nobody's. */
+const helloLimitMs = 10_000;
+const handshakeByte = 0x16;
+/** What is wrong with one caller is said so often at most. */
+const sayAgainMs = 60_000;
+const saidMax = 1_000;
+
+type Injector = ReturnType<Server["createConnectionInjector"]>;
+
+export class GrpcListener {
+  readonly #injector: Injector;
+  readonly #identity: Identity | undefined;
+  readonly #log: Logger | undefined;
+  /** Of the connections there are now, by the address that grpc-js calls a call's peer. */
+  readonly #peers = new Map<string, SpiffeId>();
+  readonly #waiting = new Set<Socket>();
+  readonly #said = new Map<string, number>();
+  #stopRenewing: (() => void) | undefined;
+  #server: NetServer | undefined;
+
+  constructor(server: Server, identity: Identity | undefined, log: Logger | undefined) {
+    // Whatever is injected has had its handshake.
+    this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#identity = identity;
+    this.#log = log;
+  }
+
+  /** Port 0 asks for a free one. */
+  async listen(address: string): Promise<HostPort> {
+    const wanted = parseHostPort(address);
+    if (wanted === undefined) throw new Error(`GrpcServer: "${address}" is not host:port`);
+    const server = this.#identity === undefined ? this.#plaintextServer() : this.#tlsServer(this.#identity);
+    this.#server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(wanted.port, wanted.host, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+    const bound = server.address();
+    return { host: wanted.host, port: typeof bound === "object" && bound !== null ? bound.port : wanted.port };
+  }
+
+  /** Who is at the other end of the connection of this peer ("address:port"); undefined without identities, or once it has ended. */
+  peerOf(peer: string): SpiffeId | undefined {
+    return this.#peers.get(peer);
+  }
+
+  /** Takes no more connections; those that the server has go on. Resolves when the last of them has ended. */
+  async stop(): Promise<void> {
+    this.#stopRenewing?.();
+    const server = this.#server;
+    const ended = new Promise<void>((resolve) => {
+      if (server === undefined) resolve();
+      else server.close(() => resolve());
+    });
+    for (const socket of this.#waiting) socket.destroy();
+    await ended;
+  }
+
+  #plaintextServer(): NetServer {
+    return createServer({ noDelay: true }, (socket) => {
+      this.#waiting.add(socket);
+      socket.on("error", () => {});
+      socket.once("close", () => this.#waiting.delete(socket));
+      socket.setTimeout(helloLimitMs, () => socket.destroy());
+      socket.once("readable", () => this.#hear(socket));
+    });
+  }
+
+  /** The first bytes of a caller say what it speaks; HTTP/2 reads them again. */
+  #hear(socket: Socket): void {
+    const hello: Buffer | null = socket.read();
+    if (hello === null || hello[0] === handshakeByte) {
+      if (hello !== null)
+        this.#say(socket, "it speaks TLS, and this process has no certificate: its port is plaintext");
+      socket.destroy();
+      return;
+    }
+    this.#waiting.delete(socket);
+    socket.setTimeout(0);
+    socket.removeAllListeners("timeout");
+    socket.unshift(hello);
+    this.#injector.injectConnection(socket);
+  }
+
+  #tlsServer(identity: Identity): TlsServer {
+    const server = createTlsServer({
+      ...identity.secureContext,
+      requestCert: true,
+      rejectUnauthorized: true,
+      ALPNProtocols: ["h2"],
+      handshakeTimeout: helloLimitMs,
+      noDelay: true,
+    });
+    this.#stopRenewing = identity.onRenewal(() => server.setSecureContext(identity.secureContext));
+    server.on("tlsClientError", (error, socket) => {
+      const problem = problemOf(error, socket);
+      if (problem !== undefined) this.#say(socket, problem);
+    });
+    server.on("secureConnection", (socket) => this.#admit(socket, identity));
+    return server;
+  }
+
+  #admit(socket: TLSSocket, { spiffeId: { deployment } }: Identity): void {
+    socket.on("error", () => {});
+    const { subjectaltname } = socket.getPeerCertificate();
+    const id = spiffeIdOf(subjectaltname);
+    const problem =
+      id === undefined
+        ? `its certificate bears no SPIFFE id of ours, only "${subjectaltname ?? "nothing"}"`
+        : id.deployment !== deployment
+          ? `it is of another deployment: ${formatSpiffeId(id)}`
+          : socket.alpnProtocol !== "h2"
+            ? "it does not speak HTTP/2"
+            : undefined;
+    if (id === undefined || problem !== undefined) {
+      this.#say(socket, problem ?? "");
+      socket.destroy();
+      return;
+    }
+    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    this.#peers.set(peer, id);
+    socket.once("close", () => {
+      // The same port may have come back already.
+      if (this.#peers.get(peer) === id) this.#peers.delete(peer);
+    });
+    this.#injector.injectConnection(socket);
+  }
+
+  #say(socket: Socket, problem: string): void {
+    const { remoteAddress = "", remotePort = 0 } = socket;
+    const [now, key] = [performance.now(), `${remoteAddress} ${problem}`];
+    if (now - (this.#said.get(key) ?? Number.NEGATIVE_INFINITY) < sayAgainMs) return;
+    if (this.#said.size >= saidMax) this.#said.clear();
+    this.#said.set(key, now);
+    const from = formatHostPort({ host: remoteAddress, port: remotePort });
+    this.#log?.warn({ from }, `a connection was refused: ${problem}`);
+  }
+}
+
+type HandshakeError = Error & { readonly code?: string; readonly reason?: string };
+
+/** Undefined for callers that merely left, as those do who look whether somebody listens. */
+function problemOf(error: HandshakeError, socket: TLSSocket): string | undefined {
+  const { code = "", reason = error.message } = error;
+  const refused = socket.authorizationError as unknown as string | undefined;
+  if (refused !== undefined && refused !== null) return certificateProblem(refused, socket);
+  if (/HTTP_REQUEST|WRONG_VERSION_NUMBER|PACKET_LENGTH|BAD_RECORD_TYPE|UNEXPECTED_MESSAGE/.test(code)) {
+    return "it speaks plaintext, and this port is TLS";
+  }
+  if (/DID_NOT_RETURN_A_CERTIFICATE/.test(code)) return "it showed no certificate";
+  if (/UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code)) return "it does not speak TLS 1.3";
+  if (/ALERT/.test(code)) return `it refuses this process's certificate: ${reason}`;
+  if (/^E(CONNRESET|PIPE)$/.test(code)) return undefined;
+  return `the TLS handshake failed: ${reason}`;
+}
+
+function certificateProblem(code: string, socket: TLSSocket): string {
+  const { subjectaltname, valid_from, valid_to } = socket.getPeerCertificate();
+  const whose = subjectaltname === undefined ? "its certificate" : `its certificate (${subjectaltname})`;
+  if (code === "CERT_HAS_EXPIRED") return `${whose} has expired at ${valid_to}, or a clock is wrong`;
+  if (code === "CERT_NOT_YET_VALID") return `${whose} is not valid before ${valid_from}, or a clock is wrong`;
+  if (/SELF_SIGNED|UNABLE_TO_|CERT_SIGNATURE/.test(code)) return `${whose} was issued by another authority`;
+  return `${whose} is not good: ${code}`;
+}

@@ -28,7 +28,7 @@ test("more votes than the router may hold are refused at once, and say when to c
   };
   const filling = harness.votes.castVoteBatch({ votes: Array.from({ length: 150 }, (_, i) => vote(`v${i}`)) });
   const one = await harness.votes.castVote({ vote: vote("late") }).catch((cause: unknown) => cause);
-  expect(one).toMatchObject({ reason: "OVERLOADED", retryAfterMs: 250 });
+  expect(one).toMatchObject({ reason: "OVERLOADED", retryAfterMs: expect.any(Number) });
   held.resolve();
   const names = (await filling).outcomes.map(named);
   expect(names.slice(0, 100).every((name) => name === "recorded")).toBe(true);
@@ -94,13 +94,13 @@ test("a drain settles what was received: what was sent and not answered is unkno
   await draining;
 });
 
-test("a draining router refuses new votes as retryable", async () => {
+test("a draining router reads no new call: gRPC sends such a call again to another router", async () => {
   const harness = await start({ limits: { drainSettleMs: 500 } });
   shardOf(harness).script = noAnswer;
   const held = harness.votes.castVote({ vote: vote("v1") }).catch((cause: unknown) => cause);
   await expect.poll(() => harness.router.heldVotes()).toBe(1);
   const draining = harness.router.drain();
-  await expect(harness.votes.castVote({ vote: vote("v2") })).rejects.toMatchObject({ reason: "SHARD_UNAVAILABLE" });
+  await expect(harness.votes.castVote({ vote: vote("v2") })).rejects.toMatchObject({ code: "UNAVAILABLE" });
   expect(await held).toMatchObject({ reason: "OUTCOME_UNKNOWN" });
   await draining;
 });

@@ -1,6 +1,7 @@
 /**
- * How a router ends: it says so, takes no more votes, lets those it received settle, answers what is left (a vote that was
- * sent as OUTCOME_UNKNOWN), lets the answers leave, and closes the rest in reverse order.
+ * How a router ends: NOT_SERVING, out of the registry, GOAWAY. Calls that were on their way are still taken, streams end.
+ * Then votes settle, what is left is answered (a vote that was sent as OUTCOME_UNKNOWN), the answers leave, and the rest is
+ * closed in reverse order.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Announcing } from "#mesh/announcing.ts";
@@ -37,10 +38,14 @@ export async function drainRouter(parts: DrainedParts): Promise<void> {
   clearInterval(parts.ticker);
   parts.health.end();
   await parts.announcing.withdraw();
-  parts.gate.close();
+  connect.leave();
+  const arrived = grpc.leave();
+  parts.gate.leave();
+  await arrived;
   parts.relay.close();
   const settleUntilMs = performance.now() + settleMs;
   while (admission.votes > 0 && performance.now() < settleUntilMs) await delay(settledCheckMs);
+  parts.gate.close();
   casting.close();
   await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);
   parts.mesh.close();

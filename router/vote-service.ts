@@ -46,11 +46,11 @@ export function voteService(parts: VoteServiceParts) {
       gate.demandOpen();
       if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
       const answered = metrics.callStarted("CastVote");
-      return await castOne(parts, single(vote), answerWithinMs(call.deadlineMs)).finally(answered);
+      return await castOne(parts, single(vote), answerWithinMs(call.deadlineMs), call.trace).finally(answered);
     },
     castVotes: (requests, call) => castVotes(parts, requests, call),
     async getReceipt(request, call) {
-      return { receipt: await findReceipt(parts, request, answerWithinMs(call.deadlineMs)) };
+      return { receipt: await findReceipt(parts, request, call) };
     },
   } satisfies Omit<ServiceImplementation<typeof VoteService>, keyof ReturnType<typeof encodedVoteService>>;
 }
@@ -64,7 +64,7 @@ export function encodedVoteService(parts: VoteServiceParts) {
       const votes = batchRequests.read(request);
       const withinMs = answerWithinMs(call.deadlineMs);
       const answered = metrics.callStarted("CastVoteBatch");
-      return await new BatchCall(parts, votes.length).cast(votes, withinMs).finally(answered);
+      return await new BatchCall(parts, votes.length, call.trace).cast(votes, withinMs).finally(answered);
     },
   } satisfies EncodedMethods<typeof VoteService>;
 }
@@ -89,7 +89,7 @@ async function* castVotes(
   // Heard from the start: garbage fails the reading while votes that came before it are still unsettled, and a rejection
   // that nobody listens to ends the process.
   reading.catch(() => {});
-  const stopListening = parts.gate.onClose(() => stream.end(routerStops()));
+  const stopListening = parts.gate.onLeave(() => stream.end(routerStops()));
   try {
     yield* stream.answers();
     await reading;
@@ -109,7 +109,7 @@ async function readVotes(
   try {
     for await (const { sequence, vote } of requests) {
       try {
-        gate.demandOpen();
+        gate.demandStaying();
         if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
         stream.cast(sequence, single(vote), Math.min(answerWithinMs(deadlineDefaultMs), endsAtMs - performance.now()));
       } catch (cause) {
@@ -123,7 +123,8 @@ async function readVotes(
   }
 }
 
-async function findReceipt({ cache, links }: VoteServiceParts, request: GetReceiptRequest, withinMs: number) {
+async function findReceipt({ cache, links }: VoteServiceParts, request: GetReceiptRequest, call: CallContext) {
+  const withinMs = answerWithinMs(call.deadlineMs);
   const { electionId, idempotencyKey } = request;
   if (idempotencyKey.length < idempotencyKeyBytesMin || idempotencyKey.length > idempotencyKeyBytesMax) {
     const range = `${idempotencyKeyBytesMin} to ${idempotencyKeyBytesMax}`;
@@ -140,7 +141,7 @@ async function findReceipt({ cache, links }: VoteServiceParts, request: GetRecei
   const { found, leafIndex, logOrigin } = await links
     .nodesFor(nullifier)
     .ask(endsAtMs - performance.now(), (shard, deadlineMs) =>
-      shard.findVote({ electionId, nullifier, keyHash }, { deadlineMs }),
+      shard.findVote({ electionId, nullifier, keyHash }, { deadlineMs, trace: call.trace }),
     );
   if (!found) throw new RejectionError("NOT_FOUND", "no vote was recorded with this idempotency key");
   const receiptId = formatReceiptId({ shardId: shardOfLog(logOrigin), leafIndex });

@@ -28,7 +28,9 @@ export type ShardNodeConfig = {
   readonly pulseMs: number;
   readonly spare: SpareTimes;
   readonly reconcileEveryMs: number;
-  readonly drainLimitMs: number;
+  /** A drain: votes may settle for so long; then answers may leave. */
+  readonly drainSettleMs: number;
+  readonly drainGraceMs: number;
 };
 
 const mebibyte = 1024 * 1024;
@@ -54,9 +56,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     commitLimitMs: read.integer("URNA_COMMIT_LIMIT_MS", { min: 100, max: 600_000, fallback: 10_000 }),
     pulseMs,
     // A live writer commits every pulse; three missed ones are silence.
-    spare: { silenceMs: 3 * pulseMs, lookEveryMs: 500 },
+    spare: { silenceMs: 3 * pulseMs, lookEveryMs: 200 },
     reconcileEveryMs: 1_000,
-    drainLimitMs: 6_000,
+    drainSettleMs: 6_000,
+    drainGraceMs: 500,
   };
 }
 

@@ -16,6 +16,8 @@
  *   published-checkpoint  the newest signed head; witness and witnessed-takeover compare the ledger with what was published,
  *                    ledger-reader proves it, election-result signs what an election came to
  *   announcement     how the node stands, for the registry
+ *   drain            how the node ends
+ *   frame-trace      where the time of a recorded frame goes
  *   standby-monitor  the standby's state; metrics; postgres-session every connection, reader-pool those that read
  */
 import { randomBytes } from "node:crypto";
@@ -23,12 +25,13 @@ import { Announcing } from "#mesh/announcing.ts";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import { createLogger } from "#mesh/log.ts";
 import { openMesh } from "#mesh/mesh.ts";
-import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
 import { runService } from "#mesh/service-process.ts";
+import { openTelemetry } from "#mesh/telemetry.ts";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { transportBytesMax } from "#proto/limits.ts";
 import { standingOf } from "./announcement.ts";
 import { readConfig } from "./config.ts";
+import { drainShardNode } from "./drain.ts";
 import { HomeReader } from "./home-reader.ts";
 import { ShardMetrics } from "./metrics.ts";
 import { ShardNode } from "./node.ts";
@@ -48,9 +51,10 @@ await runService(
   config.name,
   async (life) => {
     const process = `${config.name}/${randomBytes(6).toString("hex")}`;
-    const registry = createMetrics();
-    const metrics = new ShardMetrics(registry);
     const mesh = await openMesh(config.mesh, log);
+    const telemetry = await openTelemetry({ service: "urna-shard", config, mesh, log });
+    const { registry, tracer } = telemetry;
+    const metrics = new ShardMetrics(registry);
     const { directory, identity } = mesh;
     const witnessFile = new WitnessFile(config.stateFolder);
     const witness = new Witness({ shardId: config.shardId, directory, key, file: witnessFile, log });
@@ -60,6 +64,7 @@ await runService(
       witness,
       witnessFile,
       writer: { name: process, keyFingerprint: key.fingerprint },
+      hasEnded: (writer) => directory.hasEnded(writer),
       log,
       metrics,
     });
@@ -67,10 +72,11 @@ await runService(
     const readers = new ReaderPool(config.address);
     const reconciler = new Reconciler(config.shardId, node, homes, log);
     const monitor: StandbyMonitor = new StandbyMonitor(config.address, log, () => showState());
-    const parts = { name: config.name, shardId: config.shardId, node, readers, reconciler, monitor, metrics };
+    const parts = { name: config.name, shardId: config.shardId, node, readers, reconciler, monitor, metrics, tracer };
     const server = new GrpcServer([bind(ShardService, shardService(parts))], {
       log,
       identity,
+      telemetry: telemetry.inner(),
       messageBytesMax: transportBytesMax,
     });
 
@@ -85,7 +91,7 @@ await runService(
     };
 
     const grpc = await server.listen(config.grpcListen);
-    const metricsServer = await serveMetrics(registry, config.metricsListen);
+    const metricsServer = await telemetry.listen(config.metricsListen);
     const announced = {
       ...parts,
       process,
@@ -103,22 +109,14 @@ await runService(
     reconciler.start(config.reconcileEveryMs);
     node.run().catch((error: unknown) => life.fail(error));
 
-    return {
-      drain: async () => {
-        draining = true;
-        server.setServing(ShardService.typeName, false);
-        server.setServing("", false);
-        await announcing.withdraw();
-        reconciler.stop();
-        await node.stop(config.drainLimitMs);
-        await server.close(500);
-        monitor.stop();
-        homes.close();
-        readers.close();
-        mesh.close();
-        await metricsServer.close();
-      },
+    const endHealth = () => {
+      draining = true;
+      server.setServing(ShardService.typeName, false);
+      server.setServing("", false);
     };
+    const drained = { ...parts, mesh, announcing, homes, server, metricsServer, endHealth };
+    const { drainSettleMs: settleMs, drainGraceMs: graceMs } = config;
+    return { drain: () => drainShardNode({ ...drained, settleMs, graceMs }) };
   },
   log,
 );

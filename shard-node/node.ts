@@ -7,8 +7,8 @@ import { keepSnapshots } from "./count-snapshots.ts";
 import { PostgresSession } from "./postgres-session.ts";
 import { PublishedCheckpoint } from "./published-checkpoint.ts";
 import type { ShardKey } from "./shard-key.ts";
-import { type SpareTimes, watchUntilSilent } from "./spare-watch.ts";
-import { DeposedError, type SeenHead } from "./takeover.ts";
+import { EndedWriters, type FreeHead, type SpareTimes, watchUntilFree } from "./spare-watch.ts";
+import { DeposedError } from "./takeover.ts";
 import { fillVoterFilters } from "./voter-filters.ts";
 import { LedgerLossError } from "./witness.ts";
 import type { WitnessFile } from "./witness-file.ts";
@@ -20,6 +20,8 @@ export type NodeOptions = WriterOptions & {
   readonly witnessFile: WitnessFile;
   readonly shardId: number;
   readonly spare: SpareTimes;
+  /** Whether discovery knows that a writer's process has ended. */
+  readonly hasEnded: (process: string) => boolean;
   readonly log: Logger;
 };
 
@@ -46,6 +48,7 @@ const learnEveryMs = 500;
 export class ShardNode {
   readonly #options: NodeOptions;
   readonly #stopping = new AbortController();
+  readonly #ended: EndedWriters;
   #state: NodeState = { kind: "spare", because: "", lost: false };
   #acceptedLoss: AcceptedLoss | undefined;
   /** Resolves when the newest checkpoint of the last writer is in its file. */
@@ -54,6 +57,7 @@ export class ShardNode {
 
   constructor(options: NodeOptions) {
     this.#options = options;
+    this.#ended = new EndedWriters(options.hasEnded);
   }
 
   get state(): NodeState {
@@ -74,14 +78,16 @@ export class ShardNode {
 
   /** Runs until `stop`; throws only on faults that leave no safe way on. */
   async run(): Promise<void> {
-    const { address, spare, log } = this.#options;
+    const { address, spare: times, log } = this.#options;
+    const watch = { address, times, ended: this.#ended, signal: this.#stopping.signal, onBatch: () => this.#standBy() };
     void this.#learnWhileSpare();
     while (!this.#stopping.signal.aborted) {
-      const seen = await watchUntilSilent(address, spare, this.#stopping.signal, () => this.#standBy());
-      if (seen === undefined) return;
-      const taken = await this.#tryTakeOver(seen);
+      const free = await watchUntilFree(watch);
+      if (free === undefined) return;
+      const taken = await this.#tryTakeOver(free);
       if (taken === undefined) continue;
-      log.info({ writerEpoch: taken.head.writerEpoch, batch: taken.head.batch }, "this node is the writer");
+      const { writerEpoch, batch } = taken.head;
+      log.info({ writerEpoch, batch, because: free.vacancy }, "this node is the writer");
       await this.#write(taken);
     }
   }
@@ -108,7 +114,7 @@ export class ShardNode {
     }
   }
 
-  /** Settles what waits, at most until `limitMs`; what is left then is answered as unknown. */
+  /** Settles what waits, at most until `limitMs`, and resigns; what is left then is answered as unknown. */
   async stop(limitMs: number): Promise<void> {
     this.#stopping.abort();
     if (this.#state.kind !== "writing") return;
@@ -143,9 +149,10 @@ export class ShardNode {
     }
   }
 
-  async #tryTakeOver(seen: SeenHead): Promise<WitnessedTakeover | undefined> {
+  async #tryTakeOver({ seen, vacancy }: FreeHead): Promise<WitnessedTakeover | undefined> {
     const limits = { answerMs: this.#options.commitLimitMs, signal: this.#stopping.signal };
     const accepted = this.#acceptedLoss;
+    if (vacancy === "the writer's process has ended") this.#ended.heeded(performance.now());
     try {
       const taken = await takeOverWitnessed(this.#options, seen, limits, accepted?.by);
       accepted?.origin.resolve(formatLogOrigin(taken.head));

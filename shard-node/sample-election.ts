@@ -102,6 +102,8 @@ export const sampleHead: Head = {
   treeSize: 100,
   stampMs: 5_000,
   generation: 1,
+  writer: "shard-0-a/1f9c",
+  resignedEpoch: 0,
 };
 
 /** A tree of so many leaves, none of which any vote has. */

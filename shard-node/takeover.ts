@@ -32,6 +32,10 @@ export type Head = {
   readonly stampMs: number;
   /** Of the log; see proto/log-origin.ts. */
   readonly generation: number;
+  /** The process that took over last; empty before the first. */
+  readonly writer: string;
+  /** Of the last writer that has said it would write no more; 0: none ever. */
+  readonly resignedEpoch: number;
 };
 
 /**
@@ -123,6 +127,15 @@ async function raiseEpoch(
   throw new Error(end.kind === "unclear" ? `the takeover is unclear: ${end.because}` : "the takeover was rolled back");
 }
 
+/**
+ * The last act of a writer that has settled everything: a spare that looks takes over at once. Nobody waits for the standby:
+ * it is no promise, and what is lost of it costs the silence that others wait for anyway. Never throws.
+ */
+export async function resign({ client }: PostgresSession, { writerEpoch }: Head): Promise<void> {
+  const asked = client.query("SET synchronous_commit TO local");
+  await Promise.all([asked, client.query("SELECT urna.resign($1)", [writerEpoch])]).catch(() => undefined);
+}
+
 /** Ends the other writer sessions that are in a transaction: they are fenced, or they hold the head and block for ever. */
 async function endHolders(client: pg.Client): Promise<void> {
   await client.query(
@@ -161,13 +174,15 @@ type HeadRow = {
   readonly tree_size: string;
   readonly stamp_ms: string | null;
   readonly generation: number;
+  readonly writer: string;
+  readonly resigned_epoch: string;
 };
 
 /** The head as any session sees it. Not durable knowledge unless the session has just taken over. */
 export async function readHead(client: pg.Client): Promise<Head> {
   const { rows } = await client.query<HeadRow>(
-    `SELECT deployment, shard_id, shard_count, writer_epoch, batch_number, map_epoch, tree_size, generation,
-            CASE WHEN isfinite(stamp) THEN floor(extract(epoch FROM stamp) * 1000)::text END AS stamp_ms
+    `SELECT deployment, shard_id, shard_count, writer_epoch, batch_number, map_epoch, tree_size, generation, writer,
+            resigned_epoch, CASE WHEN isfinite(stamp) THEN floor(extract(epoch FROM stamp) * 1000)::text END AS stamp_ms
      FROM urna.head`,
   );
   const row = rows[0];
@@ -182,5 +197,7 @@ export async function readHead(client: pg.Client): Promise<Head> {
     treeSize: Number(row.tree_size),
     stampMs: Number(row.stamp_ms ?? 0),
     generation: row.generation,
+    writer: row.writer,
+    resignedEpoch: Number(row.resigned_epoch),
   };
 }

@@ -19,16 +19,16 @@ const none = (): WaitingVote[] => [];
 /** A writer that keeps what it is offered until the test settles it, and a call to it. */
 function intake(
   requests: AsyncIterable<RecordVotesRequest>,
-  { takes = true, slots = [allSlots], taken = none() } = {},
+  { takes = true, draining = false, slots = [allSlots], taken = none() } = {},
 ) {
   const offer = (votes: readonly WaitingVote[]) => {
     if (takes) taken.push(...votes);
     return takes;
   };
   const [ended, gone] = [new AbortController(), new AbortController()];
-  const writer = { head: sampleHead, ownership: SlotOwnership.of(slots), offer };
+  const writer = { head: sampleHead, ownership: SlotOwnership.of(slots), offer, draining };
   const node = { requireWriter: () => ({ writer, ended: ended.signal }) };
-  const call = { signal: gone.signal, deadlineMs: undefined, header: () => undefined };
+  const call = { signal: gone.signal, deadlineMs: undefined, peer: undefined, header: () => undefined };
   const answers = decoded(recordVotes(node, new ShardMetrics(new Registry()), requests, call));
   return { taken, ended, gone, answers };
 }
@@ -82,6 +82,11 @@ test("what a full writer does not take is OVERLOADED at once (I9)", async () => 
   expect(outcomeNames((await answers.next()).value ?? undefined)).toEqual(["OVERLOADED"]);
 });
 
+test("what a writer that ends does not take is UNKNOWN: the router sends it to the next one, and no caller hears of it (I4)", async () => {
+  const { answers } = intake(frames("a"), { takes: false, draining: true });
+  expect(outcomeNames((await answers.next()).value ?? undefined)).toEqual(["UNKNOWN"]);
+});
+
 test("votes of slots that this shard does not own are refused one by one; the others are taken (I6)", async () => {
   const slot = slotOf(bytes16("mine"));
   const votes = ["mine", "other", "mine"].map((voter) => ({ voter }));
@@ -125,7 +130,12 @@ test("a spare refuses the stream (I6)", async () => {
   const refuse = () => {
     throw new RejectionError("SHARD_UNAVAILABLE");
   };
-  const call = { signal: new AbortController().signal, deadlineMs: undefined, header: () => undefined };
+  const call = {
+    signal: new AbortController().signal,
+    deadlineMs: undefined,
+    peer: undefined,
+    header: () => undefined,
+  };
   const answers = recordVotes({ requireWriter: refuse }, new ShardMetrics(new Registry()), frames("a"), call);
   await expect(answers.next()).rejects.toMatchObject({ reason: "SHARD_UNAVAILABLE" });
 });

@@ -1,14 +1,16 @@
 /** The RecordVotes stream: frames in, answers out. Each frame is answered once, or the stream ends and it stays unknown. */
 import { type CallContext, EncodedMessage } from "#mesh/service-call.ts";
+import type { Tracer } from "#mesh/tracing.ts";
 import type { RecordVotesRequest } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { nullifierBytes } from "#proto/limits.ts";
 import { formatLogOrigin } from "#proto/log-origin.ts";
 import { encodeRecordOutcomes, type RecordOutcomes } from "#proto/record-frame.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import { traceFrame } from "./frame-trace.ts";
 import type { ShardMetrics } from "./metrics.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
-import { WaitingFrame, type WaitingVote } from "./vote-frame.ts";
+import { leaveUnknown, WaitingFrame, type WaitingVote } from "./vote-frame.ts";
 import type { Writer } from "./writer.ts";
 
 /** What a node is to its votes. */
@@ -17,13 +19,14 @@ export type VoteTaker = {
   requireWriter(): { readonly writer: TakingWriter; readonly ended: AbortSignal };
 };
 
-type TakingWriter = Pick<Writer, "head" | "ownership" | "offer">;
+type TakingWriter = Pick<Writer, "head" | "ownership" | "offer" | "draining">;
 
 export async function* recordVotes(
   node: VoteTaker,
   metrics: ShardMetrics,
   requests: AsyncIterable<RecordVotesRequest>,
   call: CallContext,
+  tracer?: Tracer,
 ): AsyncGenerator<EncodedMessage> {
   const { writer, ended } = node.requireWriter();
   const answers = new AnswerQueue(metrics);
@@ -32,7 +35,7 @@ export async function* recordVotes(
   ended.addEventListener("abort", deposed, { once: true });
   const gone = () => answers.close();
   call.signal.addEventListener("abort", gone, { once: true });
-  const reading = readFrames(writer, logOrigin, requests, answers);
+  const reading = readFrames({ writer, logOrigin, answers, tracer }, requests);
   try {
     yield* answers.drain();
     await reading;
@@ -42,17 +45,23 @@ export async function* recordVotes(
   }
 }
 
+type ReadingParts = {
+  readonly writer: TakingWriter;
+  readonly logOrigin: string;
+  readonly answers: AnswerQueue;
+  readonly tracer: Tracer | undefined;
+};
+
 /** Reads until the router ends its half. Answers that are still owed keep the other half open. */
 async function readFrames(
-  writer: TakingWriter,
-  logOrigin: string,
+  { writer, logOrigin, answers, tracer }: ReadingParts,
   requests: AsyncIterable<RecordVotesRequest>,
-  answers: AnswerQueue,
 ): Promise<void> {
   try {
     for await (const request of requests) {
       answers.owe();
       const frame = new WaitingFrame(request, logOrigin, performance.now(), (outcomes) => answers.push(outcomes));
+      frame.trace = traceFrame(tracer, request.traceparent);
       admit(writer, request.nullifiers, frame);
       if (!(await answers.room())) return;
     }
@@ -62,12 +71,15 @@ async function readFrames(
   }
 }
 
-/** The shard asserts that a slot is its own (I6), and refuses before it collapses (I9). */
+/**
+ * The shard asserts that a slot is its own (I6), and refuses before it collapses (I9). What a writer that ends does not take,
+ * the router sends to the next one.
+ */
 function admit(writer: TakingWriter, nullifiers: Uint8Array, frame: WaitingFrame): void {
   const own = ownVotes(writer.ownership, nullifiers, frame);
-  if (own.length > 0 && !writer.offer(own)) {
-    for (const vote of own) vote.settle({ outcome: RecordOutcome.OVERLOADED });
-  }
+  if (own.length === 0 || writer.offer(own)) return;
+  if (writer.draining) leaveUnknown(own);
+  else for (const vote of own) vote.settle({ outcome: RecordOutcome.OVERLOADED });
 }
 
 function ownVotes(ownership: SlotOwnership, nullifiers: Uint8Array, frame: WaitingFrame): readonly WaitingVote[] {

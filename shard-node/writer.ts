@@ -17,9 +17,10 @@ import { type ControlStep, dueSteps } from "./control-steps.ts";
 import { CountFeed, type FeedChange } from "./count-feed.ts";
 import type { ElectionBook } from "./election-book.ts";
 import { fencedLookUp } from "./fenced-look-up.ts";
+import { BatchTrace } from "./frame-trace.ts";
 import type { ShardMetrics } from "./metrics.ts";
 import type { SlotOwnership } from "./slot-ownership.ts";
-import { DeposedError, type Head, type TakenOver } from "./takeover.ts";
+import { DeposedError, type Head, resign, type TakenOver } from "./takeover.ts";
 import { leaveUnknown, settleExpired, settleMisplaced, type WaitingVote } from "./vote-frame.ts";
 import { lookUpVotes } from "./vote-lookup.ts";
 import { type QueueLimits, VoteQueue } from "./vote-queue.ts";
@@ -86,6 +87,10 @@ export class Writer {
     return this.#queue.length;
   }
 
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   /** Why the writer cannot commit at the moment; empty when it can. */
   get notReadyBecause(): string {
     return this.#notReadyBecause;
@@ -133,7 +138,7 @@ export class Writer {
         if (due.length > 0) await this.#commitUnasked(due);
         else if (request !== undefined) await this.#runControl(request);
         else if (this.#queue.length > 0) await this.#commitWaiting();
-        else if (this.#draining) return;
+        else if (this.#draining) return await resign(this.#taken.session, this.head);
         else if (this.#untilPulseMs() <= 0) await this.#commitUnasked([]);
         else await this.#arrival(this.#untilPulseMs());
       }
@@ -194,7 +199,9 @@ export class Writer {
 
   /** A batch with a vote that cannot be stored is halved until that vote stands alone. */
   async #commitVotes(taken: readonly WaitingVote[]): Promise<void> {
+    const trace = BatchTrace.sealing(taken);
     const batch = await this.#seal(taken);
+    trace?.sealed(batch);
     if (batch === undefined) return;
     const stored = await this.#commit(batch).catch((error: unknown) => {
       if (error instanceof DeposedError && error.batchStored) answerVotes(batch);
@@ -206,7 +213,8 @@ export class Writer {
     } else if (stored === "not-stored") {
       this.#queue.putBack(votes);
     } else if (votes.length === 1) {
-      this.#options.log.error({ batchId: hex(batch.identity.batchId) }, "a vote cannot be stored; it was refused");
+      const batchId = Buffer.from(batch.identity.batchId, "latin1").toString("hex");
+      this.#options.log.error({ batchId }, "a vote cannot be stored; it was refused");
       for (const vote of votes) vote.settle({ outcome: RecordOutcome.INTERNAL });
     } else {
       const half = Math.ceil(votes.length / 2);
@@ -387,8 +395,4 @@ function endOf({ head }: LogEnd, { identity, stampMs, ledger }: SealedBatch): Lo
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function hex(latin1: string): string {
-  return Buffer.from(latin1, "latin1").toString("hex");
 }

@@ -1,4 +1,7 @@
-/** How a tally ends: it says so, ends what would never end, lets running calls finish, and closes in reverse order. */
+/**
+ * How a tally ends: NOT_SERVING, out of the registry, GOAWAY; it ends what would never end, lets running calls finish, and
+ * closes the rest in reverse order.
+ */
 import type { Announcing } from "#mesh/announcing.ts";
 import type { ConnectServer } from "#mesh/connect-server.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
@@ -33,6 +36,8 @@ export async function drainTally(parts: DrainedParts): Promise<void> {
   clearInterval(parts.ticker);
   parts.health.end();
   await parts.announcing.withdraw();
+  connect.leave();
+  await grpc.leave();
   parts.frames.endWaits();
   parts.watchers.close();
   parts.publisher?.close();

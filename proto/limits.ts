@@ -46,6 +46,10 @@ const answerMarginShare = 0.1;
 export function answerMarginMs(leftMs: number): number {
   return Math.max(answerMarginMsMin, leftMs * answerMarginShare);
 }
+
+/** What a service keeps of the time it has left when it asks another one: the answer must still be worth something here. */
+export const hopMarginMs = 5;
+
 /** The deadline of a call that names none, and the longest that is honoured. */
 export const deadlineDefaultMs = 10_000;
 export const deadlineMsMax = 60_000;
@@ -61,4 +65,5 @@ if (2 ** slotBits !== slotCount) throw new Error("limits: slotCount is not 2 ** 
 if (definitionBytesMax >= requestBytesMax) throw new Error("limits: a definition must fit in a request");
 if (requestBytesMax >= transportBytesMax) throw new Error("limits: requestBytesMax must be below transportBytesMax");
 if (frameVotesMax < batchRequestVotesMax) throw new Error("limits: a frame must hold one batch request");
+if (hopMarginMs >= answerMarginMsMin) throw new Error("limits: a call within the mesh is given no time");
 if (answerMarginMsMin >= deadlineDefaultMs) throw new Error("limits: the margin eats the deadline");

@@ -8,6 +8,7 @@ import { checkBallot } from "./ballot-form.ts";
 import type { CachedElection, ElectionCache } from "./election-cache.ts";
 import type { ReceivedVotes } from "./received-votes.ts";
 import type { ShardLinks } from "./shard-links.ts";
+import type { ShedMetrics } from "./shed-metrics.ts";
 import type { VoteOwner, VoteTable } from "./vote-table.ts";
 import { noRow, plainRejection } from "./vote-table.ts";
 
@@ -15,6 +16,9 @@ export type CastingParts = {
   readonly cache: ElectionCache;
   readonly table: VoteTable;
   readonly log: Logger;
+  /** What a vote is told that finds the router full. */
+  readonly overloaded: () => RejectionError;
+  readonly metrics: ShedMetrics;
 };
 
 /** Votes that were answered at their deadlines are let go of together. */
@@ -43,8 +47,10 @@ export class Casting {
   cast(owner: VoteOwner, index: number, votes: ReceivedVotes, at: number, answerAtMs: number): number {
     const { table } = this.#parts;
     const row = table.admit(owner, index, votes.weights[at] ?? 0, answerAtMs, votes.keyLengths[at] === 0);
-    if (row === noRow) owner.refused(index, plainRejection("OVERLOADED"));
-    else this.#check(row, votes, at);
+    if (row === noRow) {
+      this.#parts.metrics.shed("router");
+      owner.refused(index, this.#parts.overloaded());
+    } else this.#check(row, votes, at);
     return row;
   }
 

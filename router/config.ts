@@ -6,10 +6,11 @@ import type { MeshConfig } from "#mesh/mesh-config.ts";
 import { readMeshConfig } from "#mesh/mesh-config.ts";
 import type { RedisPlace } from "#mesh/redis-place.ts";
 import { readRedisPlace } from "#mesh/redis-place.ts";
-import { batchRequestVotesMax, frameVotesMax } from "#proto/limits.ts";
+import { batchRequestVotesMax, frameVotesMax, pulseMs } from "#proto/limits.ts";
 import { publishedForMs } from "#proto/published-tally.ts";
 import type { AdmissionLimits } from "./admission.ts";
 import { routerKeyBytes } from "./election-key.ts";
+import type { ResendLimits } from "./resends.ts";
 import type { LinkLimits } from "./shard-link.ts";
 import type { FanoutLimits } from "./tally-fanout.ts";
 import type { MemoryLimits } from "./tally-memory.ts";
@@ -89,7 +90,23 @@ function readFile(variable: string, path: string): Buffer {
 /** Votes in the router, unless its environment says otherwise. At about a kilobyte each they stay within 64 MB. */
 export const admissionLimits: AdmissionLimits = { votesMax: 60_000, bytesMax: 64 * 1024 * 1024 };
 
-export const linkLimits: LinkLimits = { outstandingFramesMax: 16, outstandingVotesMax: 20_000, patienceMs: 1_000 };
+export const linkLimits: LinkLimits & ResendLimits = {
+  outstandingFramesMax: 16,
+  outstandingVotesMax: 20_000,
+  patienceMs: 1_000,
+  // Looks come ten times a second: a shard that answers nothing for two seconds is taken out of service.
+  failedLooksMax: 20,
+  trialAfterMs: 500,
+  trialLimitMs: 3 * pulseMs,
+  // Before the failed looks begin to count: a takeover ends within five seconds.
+  absenceMs: 3_000,
+  // The slowest commits of a shard at work, also of one that shares its disk and processors with three others, end within it.
+  queueDelay: { targetMs: 1_000, intervalMs: 500 },
+  stuckAfterMs: 500,
+  stuckVotesMax: 2_048,
+  sendsMax: 32,
+  roundsMax: 4,
+};
 
 /** Votes of one stream that may be unsettled, or settled and not yet taken. */
 export const streamVotesMax = 8_192;
@@ -122,4 +139,5 @@ export const drainGraceMs = 2_000;
 
 if (admissionLimits.votesMax < batchRequestVotesMax) throw new Error("config: a router must hold one batch");
 if (linkLimits.outstandingVotesMax < frameVotesMax) throw new Error("config: a shard must be sent one whole frame");
+if (linkLimits.trialLimitMs <= pulseMs) throw new Error("config: a trial must see a live shard's pulse");
 if (streamVotesMax >= admissionLimits.votesMax) throw new Error("config: one stream must not fill a router");

@@ -2,13 +2,11 @@
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "#mesh/metrics.ts";
 import type { RejectionReason } from "#proto/rejections.ts";
+import { ShedMetrics } from "./shed-metrics.ts";
 import type { TallyFanout } from "./tally-fanout.ts";
 import type { TallyRelay } from "./tally-relay.ts";
 
 export type VoteOutcome = "recorded" | "repeat" | RejectionReason;
-
-/** Why a vote is sent again. */
-export type ResendCause = "wrong_shard" | "unknown" | "broken_stream";
 
 /** What is read when the registry is. */
 export type RouterGauges = {
@@ -19,6 +17,7 @@ export type RouterGauges = {
 };
 
 export class RouterMetrics {
+  readonly sheds: ShedMetrics;
   readonly #outcomes = new Map<VoteOutcome, number>();
   readonly #frameVotes: Histogram;
   readonly #frameSeconds: Histogram;
@@ -26,6 +25,7 @@ export class RouterMetrics {
 
   constructor(registry: Registry) {
     const registers = [registry];
+    this.sheds = new ShedMetrics(registry);
     const outcomes = this.#outcomes;
     new Counter({
       name: "urna_router_votes_total",

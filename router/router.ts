@@ -6,12 +6,14 @@ import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import type { HostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
 import type { Mesh } from "#mesh/mesh.ts";
-import { createMetrics, serveMetrics } from "#mesh/metrics.ts";
+import { RedisLink } from "#mesh/redis-link.ts";
+import { openTelemetry } from "#mesh/telemetry.ts";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 import { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
 import { MeshService } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
+import { ViewNames } from "#proto/published-tally.ts";
 import { AdminToken } from "./admin-token.ts";
 import type { AdmissionLimits } from "./admission.ts";
 import { Admission } from "./admission.ts";
@@ -22,9 +24,11 @@ import {
   admissionLimits,
   drainGraceMs,
   drainSettleMs,
+  fanoutLimits,
   healthTickMs,
   linkLimits,
   lookUpLimitMs,
+  memoryLimits,
   streamVotesMax,
 } from "./config.ts";
 import { drainRouter } from "./drain.ts";
@@ -35,8 +39,12 @@ import { RouterHealth } from "./health.ts";
 import { ledgerService } from "./ledger-service.ts";
 import { meshService } from "./mesh-service.ts";
 import { RouterMetrics } from "./metrics.ts";
+import type { ResendLimits } from "./resends.ts";
+import { RetryAdvice } from "./retry-advice.ts";
 import type { LinkLimits } from "./shard-link.ts";
 import { ShardLinks } from "./shard-links.ts";
+import { TallyFanout } from "./tally-fanout.ts";
+import { TallyMemory } from "./tally-memory.ts";
 import { TallyRelay } from "./tally-relay.ts";
 import { encodedVoteService, voteService } from "./vote-service.ts";
 import { VoteTable } from "./vote-table.ts";
@@ -58,7 +66,7 @@ export type RouterOptions = {
   readonly mesh: Mesh;
   readonly log: Logger;
   /** Other limits than the usual ones. */
-  readonly limits?: Partial<AdmissionLimits & LinkLimits & { readonly drainSettleMs: number }>;
+  readonly limits?: Partial<AdmissionLimits & LinkLimits & ResendLimits & { readonly drainSettleMs: number }>;
 };
 
 /** One stream must not fill a router. */
@@ -66,16 +74,26 @@ function streamVotesMaxOf({ waitingVotesMax }: RouterConfig): number {
   return Math.min(streamVotesMax, waitingVotesMax - 1);
 }
 
+/** Undefined when no Redis is named. */
+function openFanout({ name, redis: place }: RouterConfig, deployment: string, log: Logger): TallyFanout | undefined {
+  if (place === undefined) return undefined;
+  const link = new RedisLink({ place, name, log });
+  const memory = new TallyMemory(memoryLimits);
+  return new TallyFanout({ link, names: new ViewNames(deployment), memory, limits: fanoutLimits });
+}
+
 export async function openRouter({ config, mesh, log, limits }: RouterOptions): Promise<Router> {
   const { directory, identity } = mesh;
-  const registry = createMetrics();
+  const telemetry = await openTelemetry({ service: "urna-router", config, mesh, log });
+  const { registry } = telemetry;
   const metrics = new RouterMetrics(registry);
   const gate = new Gate();
   const routerKey = createSecretKey(config.routerKey);
   const admission = new Admission({ ...admissionLimits, votesMax: config.waitingVotesMax, ...limits });
   const table = new VoteTable(admission);
   const cache = new ElectionCache((electionId) => readHome(links, electionId, lookUpLimitMs), routerKey, log);
-  const casting = new Casting({ cache, table, log });
+  const full = new RetryAdvice("OVERLOADED", () => links.pauseMs(admission.votes));
+  const casting = new Casting({ cache, table, log, overloaded: () => full.next(), metrics: metrics.sheds });
   let tellHealth = () => {};
   const links = new ShardLinks({
     table,
@@ -83,12 +101,14 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     limits: { ...linkLimits, ...limits },
     metrics,
     log,
+    traces: telemetry.tracer !== undefined,
     onStateChange: () => tellHealth(),
     refuseOutdated: (rows) => casting.refuseOutdated(rows),
     shareOf: (shards) => admission.shareOf(shards),
   });
   casting.connect(links);
-  const relay = new TallyRelay(directory);
+  const fanout = openFanout(config, directory.current.deployment, log);
+  const relay = new TallyRelay(directory, fanout);
   const voteParts = { casting, metrics, cache, links, gate, streamVotesMax: streamVotesMaxOf(config) };
   const adminToken = new AdminToken(config.adminToken);
   const bindings = [
@@ -98,17 +118,24 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     bind(TallyService, relay.service),
     bind(MeshService, meshService(links, directory)),
   ];
-  const grpc = new GrpcServer(bindings, { log, identity });
+  const grpc = new GrpcServer(bindings, { log, identity, telemetry: telemetry.entrance("grpc") });
   const { allowedOrigins, webRoot } = config;
-  const connect = new ConnectServer(bindings, { log, allowedOrigins, fallback: webHandler(webRoot) });
-  const metricsServer = await serveMetrics(registry, config.metricsListen);
+  const connect = new ConnectServer(bindings, {
+    log,
+    telemetry: telemetry.entrance("connect"),
+    allowedOrigins,
+    fallback: webHandler(webRoot),
+  });
+  const metricsServer = await telemetry.listen(config.metricsListen);
   const addresses = {
     grpc: await grpc.listen(config.grpcListen),
     connect: await connect.listen(config.connectListen),
     metrics: { host: metricsServer.host, port: metricsServer.port },
   };
   const announced = { name: config.name, addresses, links, admission, directory };
-  const announcing = new Announcing(mesh.announcer, () => standingOf({ ...announced, troubles: () => [] }));
+  const announcing = new Announcing(mesh.announcer, () =>
+    standingOf({ ...announced, troubles: () => [fanout?.trouble() ?? ""] }),
+  );
   const health = new RouterHealth(grpc, links, directory);
   tellHealth = () => health.update();
   const ticker = setInterval(() => {
@@ -122,6 +149,8 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     outstandingVotes: () => links.links.reduce((sum, link) => sum + link.held - link.waiting, 0),
     connectedShards: () => links.links.filter(({ connected }) => connected).length,
   });
+  metrics.sheds.watch(registry, () => links.links);
+  metrics.watchTally(registry, relay, fanout);
   log.info(addresses, "the router serves");
   const settleMs = limits?.drainSettleMs ?? drainSettleMs;
   const parts = { gate, health, admission, casting, relay, grpc, connect, mesh, announcing, ticker, settleMs };

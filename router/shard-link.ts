@@ -12,19 +12,25 @@ import { RecordAnswer } from "#proto/record-frame.ts";
 import { backoffMs } from "./backoff.ts";
 import type { CachedElection } from "./election-cache.ts";
 import type { RouterMetrics } from "./metrics.ts";
+import type { DoorLimits } from "./shard-door.ts";
+import { ShardDoor } from "./shard-door.ts";
 import type { ShardNodes, ShardWriter } from "./shard-nodes.ts";
 import type { Unsettled } from "./vote-frame.ts";
-import { encodeFrame, settleFrame, shardOfLog } from "./vote-frame.ts";
+import { encodeFrame, lookedAt, settleFrame, shardOfLog } from "./vote-frame.ts";
 import type { FrameVotes } from "./vote-queue.ts";
 import { VoteQueue } from "./vote-queue.ts";
 import type { ShardLog, VoteTable } from "./vote-table.ts";
 
-export type LinkLimits = {
+export type LinkLimits = DoorLimits & {
   /** Frames and votes on their way to one shard; what comes meanwhile waits, and makes the next frames larger. */
   readonly outstandingFramesMax: number;
   readonly outstandingVotesMax: number;
   /** A frame that is unanswered for so long makes the router ask whether there is another writer. */
   readonly patienceMs: number;
+  /** Times that one vote is sent; then its caller is told what is known. */
+  readonly sendsMax: number;
+  /** How long a shard that was taken out of service is watched for a commit. */
+  readonly trialLimitMs: number;
 };
 
 export type LinkParts = {
@@ -50,14 +56,19 @@ type OpenStream = {
   full: boolean;
 };
 
+const trialLookMs = 100;
+
 export class ShardLink {
   readonly shardId: number;
+  /** Who is let in. */
+  readonly door: ShardDoor;
   readonly #parts: LinkParts;
   readonly #queue: VoteQueue;
   readonly #answer = new RecordAnswer();
   readonly #outstanding = new Map<number, SentFrame>();
   readonly #stopping = new AbortController();
   #outstandingVotes = 0;
+  #settledVotes = 0;
   #newestBatch = 0;
   #log: ShardLog | undefined;
   #nextFrameId = 1;
@@ -69,6 +80,12 @@ export class ShardLink {
     this.#parts = parts;
     this.#queue = new VoteQueue(parts.table);
     this.shardId = parts.nodes.shardId;
+    this.door = new ShardDoor(parts.limits, () => this.#commits(), performance.now());
+    this.door.onBreakerChange((state) => {
+      parts.log.warn({ shard: this.shardId, state }, "the shard's circuit breaker");
+      if (state === "open") this.#letGo();
+      parts.onStateChange();
+    });
     void this.#run();
     void this.#watch();
   }
@@ -84,6 +101,31 @@ export class ShardLink {
 
   get waiting(): number {
     return this.#queue.length;
+  }
+
+  /** Votes that the shard has settled so far, but for those that it turned away unlooked at. */
+  get settled(): number {
+    return this.#settledVotes;
+  }
+
+  /** How long the oldest of the waiting votes has waited. */
+  get oldestWaitingMs(): number {
+    return this.#queue.oldestMs(performance.now());
+  }
+
+  /** To be called several times a second. */
+  look(nowMs: number): void {
+    this.#queue.mark(nowMs);
+    this.door.look(
+      {
+        connected: this.connected,
+        outstanding: this.#outstandingVotes,
+        waiting: this.waiting,
+        oldestWaitingMs: this.#queue.oldestMs(nowMs),
+        settled: this.#settledVotes,
+      },
+      nowMs,
+    );
   }
 
   /** The vote is held until it is settled or rerouted. */
@@ -208,7 +250,9 @@ export class ShardLink {
     const { frameId, batches } = answer;
     const frame = this.#outstanding.get(frameId);
     if (frame === undefined) throw new Error(`the shard answered frame ${frameId}, which is not outstanding (I4)`);
-    const unsettled = settleFrame(table, frame.rows, this.#logOf(answer.logOrigin), answer);
+    const overloaded = () => this.door.overloaded();
+    const unsettled = settleFrame(table, frame.rows, this.#logOf(answer.logOrigin), answer, overloaded);
+    this.#settledVotes += lookedAt(answer);
     this.#outstanding.delete(frameId);
     this.#outstandingVotes -= frame.rows.length;
     for (let i = 0; i < batches.length; i++) this.#newestBatch = Math.max(this.#newestBatch, batches.at(i));
@@ -227,7 +271,7 @@ export class ShardLink {
 
   /** The unanswered frames' votes may be stored: they go first on the next stream. */
   #putBack(): void {
-    const { table } = this.#parts;
+    const { table, metrics } = this.#parts;
     const frames = [...this.#outstanding.values()].reverse();
     this.#outstanding.clear();
     this.#outstandingVotes = 0;
@@ -235,10 +279,49 @@ export class ShardLink {
       span?.end("the stream ended before the answer");
       const unsettled = rows.filter((row) => {
         table.lost(row);
-        return table.release(row);
+        return table.release(row) && this.#mayBeSentAgain(row);
       });
+      metrics.sheds.resent("broken_stream", unsettled.length);
       this.#queue.unshift(election, unsettled);
     }
+  }
+
+  /** A frame that breaks every stream must end. */
+  #mayBeSentAgain(row: number): boolean {
+    const { table, metrics, limits } = this.#parts;
+    if (table.sends(row) < limits.sendsMax) return true;
+    metrics.sheds.gaveUp(1);
+    table.refuseSend(row, "SHARD_UNAVAILABLE");
+    return false;
+  }
+
+  /**
+   * The shard is taken out of service. Votes that it was never sent are refused. Those that it was sent may still be stored:
+   * they wait for it, or for its next writer, unless they keep others' outcomes back.
+   */
+  #letGo(): void {
+    const { table } = this.#parts;
+    for (const row of this.#queue.takeAll()) table.refuseSend(row, this.door.unavailable());
+    for (const { rows } of this.#outstanding.values()) {
+      for (const row of rows) table.giveUp(row, this.door.unavailable());
+    }
+  }
+
+  /** Whether the shard is seen to commit: a live one does every second, if only its pulse. */
+  async #commits(): Promise<boolean> {
+    const { nodes, limits } = this.#parts;
+    const { signal } = this.#stopping;
+    const endsAtMs = performance.now() + limits.trialLimitMs;
+    const settled = this.#settledVotes;
+    let first: bigint | undefined;
+    while (!signal.aborted && performance.now() < endsAtMs) {
+      const writer = await nodes.findWriter();
+      if (this.connected && this.#settledVotes > settled) return true;
+      first ??= writer?.batch;
+      if (this.connected && writer !== undefined && first !== undefined && writer.batch > first) return true;
+      await delay(trialLookMs, undefined, { signal, ref: false }).catch(() => {});
+    }
+    return false;
   }
 
   /** A writer that was frozen or cut off keeps its stream open and answers nothing: looks whether another took over. */

@@ -1,14 +1,16 @@
 /** All shards of the map: which one a vote belongs to, and what becomes of votes that a shard sent back. */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Directory } from "#mesh/directory.ts";
 import { homeSlotSource, slotOf, slotTable } from "#proto/slots.ts";
-import { backoffMs } from "./backoff.ts";
-import type { LinkParts } from "./shard-link.ts";
+import type { ResendLimits } from "./resends.ts";
+import { Resends } from "./resends.ts";
+import { DrainRate } from "./retry-advice.ts";
+import type { LinkLimits, LinkParts } from "./shard-link.ts";
 import { ShardLink } from "./shard-link.ts";
 import { ShardNodes } from "./shard-nodes.ts";
 import type { Unsettled } from "./vote-frame.ts";
 
-export type ShardLinksParts = Pick<LinkParts, "table" | "limits" | "metrics" | "log" | "traces" | "onStateChange"> & {
+export type ShardLinksParts = Pick<LinkParts, "table" | "metrics" | "log" | "traces" | "onStateChange"> & {
+  readonly limits: LinkLimits & ResendLimits;
   readonly directory: Directory;
   /** Checks the votes against the election as its home shard has it now, and routes them again. */
   readonly refuseOutdated: (rows: readonly number[]) => void;
@@ -16,7 +18,10 @@ export type ShardLinksParts = Pick<LinkParts, "table" | "limits" | "metrics" | "
   readonly shareOf: (shards: number) => number;
 };
 
-type Shard = { readonly nodes: ShardNodes; readonly link: ShardLink };
+type Shard = { readonly nodes: ShardNodes; readonly link: ShardLink; readonly resends: Resends };
+
+/** How often it is looked how each shard stands. */
+const lookEveryMs = 100;
 
 export class ShardLinks {
   readonly #parts: ShardLinksParts;
@@ -24,8 +29,8 @@ export class ShardLinks {
   readonly #stopListening: () => void;
   #table: Uint16Array;
   #share: number;
-  /** Votes that wait to be routed again. */
-  readonly #parked = new Set<number>();
+  readonly #rate = new DrainRate(performance.now());
+  readonly #looking: NodeJS.Timeout;
 
   constructor(parts: ShardLinksParts) {
     this.#parts = parts;
@@ -34,6 +39,7 @@ export class ShardLinks {
     this.#share = parts.shareOf(directory.current.map.shards.length);
     this.#follow();
     this.#stopListening = directory.onChange(() => this.#follow());
+    this.#looking = setInterval(() => this.#look(), lookEveryMs).unref();
   }
 
   get links(): readonly ShardLink[] {
@@ -54,14 +60,27 @@ export class ShardLinks {
     return this.nodesFor(homeSlotSource(electionId));
   }
 
-  /** Hands a vote that has passed its checks to its shard, or refuses it as OVERLOADED when too many wait there (I9). */
-  route(row: number): void {
-    const { table } = this.#parts;
+  /**
+   * Hands a vote that has passed its checks to its shard, or refuses it when it may not come in there (I9). One that has been
+   * in before is not refused for others' waiting.
+   */
+  route(row: number, isNew = true): void {
+    const { table, metrics } = this.#parts;
     const { link } = this.#shardOf(table.identities, table.identityAt(row));
     const election = table.election(row);
     if (election === undefined) throw new Error("a vote is routed before it was checked");
-    if (link.held >= this.#share) table.refuseSend(row, "OVERLOADED");
-    else link.enqueue(election, row);
+    const { door } = link;
+    const cause = door.refusal(link.held, link.waiting, this.#share, isNew);
+    if (cause === undefined) link.enqueue(election, row);
+    else {
+      metrics.sheds.shed(cause);
+      table.refuseSend(row, door.rejectionFor(cause));
+    }
+  }
+
+  /** How long so many votes take, over all shards, as things go now. */
+  pauseMs(votes: number): number {
+    return this.#rate.pauseMs(votes);
   }
 
   /** Lets go of what was answered at a deadline. */
@@ -72,11 +91,21 @@ export class ShardLinks {
   /** Ends every stream; returns the votes that were still held and not settled. Nobody holds them then. */
   close(): number[] {
     this.#stopListening();
-    const left = this.links.flatMap((link) => link.close());
-    for (const { nodes } of this.#shards.values()) nodes.close();
-    const parked = [...this.#parked];
-    this.#parked.clear();
-    return [...left, ...parked.filter((row) => this.#parts.table.release(row))];
+    clearInterval(this.#looking);
+    return [...this.#shards.values()].flatMap(({ nodes, link, resends }) => {
+      const left = link.close();
+      nodes.close();
+      return [...left, ...resends.close()];
+    });
+  }
+
+  #look(): void {
+    const nowMs = performance.now();
+    for (const { link } of this.#shards.values()) link.look(nowMs);
+    this.#rate.look(
+      this.links.reduce((sum, { settled }) => sum + settled, 0),
+      nowMs,
+    );
   }
 
   #shardOf(bytes: Uint8Array, offset = 0): Shard {
@@ -101,6 +130,9 @@ export class ShardLinks {
       known.link.nodesChanged();
       return;
     }
+    const { table, metrics, limits, directory } = this.#parts;
+    const route = (row: number) => this.route(row, false);
+    const resends = new Resends({ table, directory, metrics: metrics.sheds, limits, route });
     const nodes = new ShardNodes(shardId, addresses);
     const link = new ShardLink({
       table: this.#parts.table,
@@ -110,41 +142,25 @@ export class ShardLinks {
       log: this.#parts.log,
       traces: this.#parts.traces,
       mapEpoch: () => this.#parts.directory.current.map.epoch,
-      reroute: (unsettled) => this.#reroute(unsettled),
+      reroute: (unsettled) => this.#reroute(resends, unsettled),
       onStateChange: this.#parts.onStateChange,
     });
-    this.#shards.set(shardId, { nodes, link });
+    this.#shards.set(shardId, { nodes, link, resends });
   }
 
   #removeShard(shardId: number): void {
     const shard = this.#shards.get(shardId);
     if (shard === undefined) return;
     this.#shards.delete(shardId);
-    const left = shard.link.close();
+    const left = [...shard.link.close(), ...shard.resends.close()];
     shard.nodes.close();
-    for (const row of left) this.route(row);
+    for (const row of left) this.route(row, false);
   }
 
   /** The votes are unsettled and held by nobody. */
-  #reroute({ wrongShard, wrongDefinition, unknown }: Unsettled): void {
+  #reroute(resends: Resends, { wrongShard, wrongDefinition, unknown }: Unsettled): void {
     if (wrongDefinition.length > 0) this.#parts.refuseOutdated(wrongDefinition);
-    if (wrongShard.length > 0) void this.#routeLater(wrongShard, true);
-    if (unknown.length > 0) void this.#routeLater(unknown, false);
-  }
-
-  /** After a pause, so that a map or a takeover that is on its way can arrive, and no loop runs hot. */
-  async #routeLater(rows: readonly number[], refresh: boolean): Promise<void> {
-    const { table, directory } = this.#parts;
-    let sends = Number.POSITIVE_INFINITY;
-    for (const row of rows) {
-      table.hold(row);
-      this.#parked.add(row);
-      sends = Math.min(sends, table.sends(row));
-    }
-    const { epoch } = directory.current.map;
-    if (refresh) await directory.refresh();
-    const isNewer = directory.current.map.epoch > epoch;
-    if (!isNewer) await delay(backoffMs(sends - 1), undefined, { ref: false });
-    for (const row of rows) if (this.#parked.delete(row) && table.release(row)) this.route(row);
+    resends.sendAgain(wrongShard, "wrong_shard");
+    resends.sendAgain(unknown, "unknown");
   }
 }

@@ -47,6 +47,7 @@ export function castOne(
 
 /** Votes that are answered together, when the last is settled or their time is over: one counter and one timer for all. */
 export class BatchCall implements VoteOwner {
+  readonly answersTogether = true;
   readonly trace: TraceSpan | undefined;
   readonly #parts: VoteCallParts;
   readonly #outcomes: BatchAnswer;

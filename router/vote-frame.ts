@@ -1,10 +1,10 @@
 /** A frame of votes for a shard, column by column, and what its answer means for each vote. */
 import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
-import { frameVotesMax, nullifierBytes } from "#proto/limits.ts";
+import { frameVotesMax, hopMarginMs, nullifierBytes } from "#proto/limits.ts";
 import { parseLogOrigin } from "#proto/log-origin.ts";
 import type { RecordAnswer } from "#proto/record-frame.ts";
 import { encodeRecordFrame } from "#proto/record-frame.ts";
-import type { RejectionReason } from "#proto/rejections.ts";
+import type { RejectionError, RejectionReason } from "#proto/rejections.ts";
 import type { FrameVotes } from "./vote-queue.ts";
 import type { ShardLog, VoteTable } from "./vote-table.ts";
 import { plainRejection } from "./vote-table.ts";
@@ -41,7 +41,7 @@ export function encodeFrame(
     growBallots(ballotsEnd, length);
     table.copyBallot(row, ballots, ballotsEnd);
     ballotsEnd += length;
-    deadlineMs[i] = Math.max(0, Math.floor(table.answerAtMs(row) - nowMs));
+    deadlineMs[i] = Math.max(0, Math.floor(table.answerAtMs(row) - nowMs - hopMarginMs));
   }
   return encodeRecordFrame({
     frameId,
@@ -65,6 +65,23 @@ function growBallots(used: number, wanted: number): void {
   ballots = larger;
 }
 
+/** Votes of a frame that the shard has looked at, and not merely turned away. */
+export function lookedAt({ outcomes }: RecordAnswer): number {
+  let votes = 0;
+  for (let i = 0; i < outcomes.length; i++) votes += turnedAway[outcomes.at(i)] === 1 ? 0 : 1;
+  return votes;
+}
+
+const turnedAway = new Uint8Array(32);
+for (const outcome of [
+  RecordOutcome.OVERLOADED,
+  RecordOutcome.DEADLINE_PASSED,
+  RecordOutcome.UNKNOWN,
+  RecordOutcome.WRONG_SHARD,
+]) {
+  turnedAway[outcome] = 1;
+}
+
 /** Rows of votes that a frame's answer leaves unsettled, by what must happen before they are sent again. */
 export type Unsettled = {
   readonly wrongShard: number[];
@@ -72,8 +89,17 @@ export type Unsettled = {
   readonly unknown: number[];
 };
 
-/** The votes are still held. Throws when the answer does not fit the frame: a fault of the shard. */
-export function settleFrame(table: VoteTable, rows: Uint32Array, log: ShardLog, answer: RecordAnswer): Unsettled {
+/**
+ * The votes are still held. `overloaded` says when to come back to the shard. Throws when the answer does not fit the frame: a
+ * fault of the shard.
+ */
+export function settleFrame(
+  table: VoteTable,
+  rows: Uint32Array,
+  log: ShardLog,
+  answer: RecordAnswer,
+  overloaded: () => RejectionError,
+): Unsettled {
   const { outcomes, leafIndexes, batches } = answer;
   const votes = rows.length;
   if (outcomes.length !== votes || leafIndexes.length !== votes || batches.length !== votes) {
@@ -88,6 +114,9 @@ export function settleFrame(table: VoteTable, rows: Uint32Array, log: ShardLog, 
     if (outcome === RecordOutcome.RECORDED) table.accept(row, log, leafIndexes.at(i), false);
     else if (outcome === RecordOutcome.REPEAT) {
       table.accept(row, log, leafIndexes.at(i), !storedByThisCall(table, row, batches.at(i)));
+    } else if (outcome === RecordOutcome.OVERLOADED) {
+      table.answered(row);
+      table.refuseSend(row, overloaded());
     } else settleRefused(table, row, outcome, unsettled);
   }
   return unsettled;
@@ -135,7 +164,6 @@ function settleRefused(table: VoteTable, row: number, outcome: RecordOutcome, un
 /** What a shard says before it has looked for a repeat. */
 const refusalsBeforeLooking: Readonly<Partial<Record<RecordOutcome, RejectionReason>>> = {
   [RecordOutcome.UNKNOWN_ELECTION]: "UNKNOWN_ELECTION",
-  [RecordOutcome.OVERLOADED]: "OVERLOADED",
   [RecordOutcome.DEADLINE_PASSED]: "DEADLINE_PASSED",
 };
 

@@ -2,6 +2,7 @@
 import { frameVotesMax } from "#proto/limits.ts";
 import type { CachedElection } from "./election-cache.ts";
 import { identityBytes } from "./nullifier.ts";
+import { QueueAge } from "./queue-age.ts";
 import type { VoteTable } from "./vote-table.ts";
 
 /** Bytes of one frame's columns; far below what one message may have. */
@@ -71,7 +72,9 @@ export class VoteQueue {
   readonly #lanes = new Map<CachedElection, Lane>();
   /** An empty lane: most are emptied by every frame and needed again at once. */
   #spare: Lane | undefined;
+  readonly #age = new QueueAge();
   #length = 0;
+  #come = 0;
 
   constructor(table: VoteTable) {
     this.#table = table;
@@ -86,6 +89,17 @@ export class VoteQueue {
     this.#table.hold(row);
     this.#lane(election).push(row);
     this.#length += 1;
+    this.#come += 1;
+  }
+
+  /** To be called now and then while votes come: what has come since the last time counts as come now. */
+  mark(nowMs: number): void {
+    this.#age.mark(this.#come, nowMs);
+  }
+
+  /** How long the oldest vote has waited; 0 when none waits. */
+  oldestMs(nowMs: number): number {
+    return this.#age.oldestMs(this.#come - this.#length, nowMs);
   }
 
   /** Puts votes that were sent in vain before all others, in their old order. */

@@ -8,6 +8,7 @@ import type { Logger } from "#mesh/log.ts";
 import { createLogger } from "#mesh/log.ts";
 import { plaintextMesh } from "#mesh/mesh.ts";
 import { fileMesh } from "#mesh/mesh-config.ts";
+import type { RedisPlace } from "#mesh/redis-place.ts";
 import type { ElectionDefinition } from "#proto/generated/urna/v1/election_pb.js";
 import { ContestKind, ElectionDefinitionSchema, KeyKind } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
@@ -132,6 +133,7 @@ export async function openHarness(
   directory: HandDirectory,
   limits: RouterOptions["limits"] = {},
   log: Logger = createLogger("router-test", "silent"),
+  redis?: RedisPlace,
 ) {
   const config = {
     name: "router-test",
@@ -145,6 +147,7 @@ export async function openHarness(
     webRoot: undefined,
     adminToken,
     routerKey: randomBytes(32),
+    redis,
   };
   const router = await openRouter({
     config,

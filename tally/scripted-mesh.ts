@@ -13,6 +13,7 @@ import { createClient } from "#mesh/grpc-client.ts";
 import { createLogger } from "#mesh/log.ts";
 import { plaintextMesh } from "#mesh/mesh.ts";
 import { fileMesh } from "#mesh/mesh-config.ts";
+import type { RedisPlace } from "#mesh/redis-place.ts";
 import type { GetTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
@@ -103,7 +104,7 @@ export class ScriptedMesh {
     return found;
   }
 
-  async openTally(): Promise<RunningTally> {
+  async openTally(redis?: RedisPlace): Promise<RunningTally> {
     const config = {
       name: "tally",
       logLevel: "silent",
@@ -113,6 +114,7 @@ export class ScriptedMesh {
       metricsListen: anyPort,
       allowedOrigins: [],
       stateFolder: this.stateFolder,
+      redis,
     };
     const fail = (cause: unknown) => {
       throw cause;

@@ -13,26 +13,41 @@ import type { SpanAttributes, SpanCounts, TracedProcess, Tracer, TraceSpan, Trac
 
 /** One try to reach the collector, retries included. */
 const exportLimitMs = 5_000;
-/** Of the last export: a drain does not wait for a collector that is away. */
-const closeLimitMs = 1_000;
 /** At once, which only the last ones of a process are. */
 const exportsMax = 16;
 const traceparentLengthMax = 256;
 
+export type ExportTimes = {
+  /** Between two exports. */
+  readonly pauseMs: number;
+  /** Of the last export: a drain does not wait for a collector that is away. */
+  readonly closeLimitMs: number;
+};
+
+const exportTimes: ExportTimes = { pauseMs: 1_000, closeLimitMs: 1_000 };
+
 export class OtlpTracer implements Tracer {
   readonly #ratio: number;
+  readonly #closeLimitMs: number;
+  #closed: Promise<void> | undefined;
   readonly #queue: SpanQueue;
   readonly #provider: TracerProvider;
   readonly #tracer: OtelTracer;
 
-  constructor({ endpoint, ratio }: TracesConfig, { service, name, deployment }: TracedProcess, log: Logger) {
+  constructor(
+    { endpoint, ratio }: TracesConfig,
+    { service, name, deployment }: TracedProcess,
+    log: Logger,
+    { pauseMs, closeLimitMs } = exportTimes,
+  ) {
     this.#ratio = ratio;
+    this.#closeLimitMs = closeLimitMs;
     const exporter = new OTLPTraceExporter({
       url: endpoint,
       timeoutMillis: exportLimitMs,
       concurrencyLimit: exportsMax,
     });
-    this.#queue = new SpanQueue(exporter, new URL(endpoint).host, log);
+    this.#queue = new SpanQueue(exporter, { collector: new URL(endpoint).host, pauseMs, log });
     this.#provider = new TracerProvider({
       resource: resourceFromAttributes({
         "service.name": service,
@@ -65,7 +80,8 @@ export class OtlpTracer implements Tracer {
   }
 
   async close(): Promise<void> {
-    await within(closeLimitMs, this.#provider.shutdown());
+    this.#closed ??= within(this.#closeLimitMs, this.#provider.shutdown());
+    await this.#closed;
   }
 }
 

@@ -12,7 +12,14 @@ import type { SpanCounts } from "#mesh/tracing.ts";
 /** Ended and not yet taken by the collector; what ends beyond it is dropped. */
 export const spansWaitingMax = 4_096;
 const exportSpansMax = 512;
-const exportPauseMs = 1_000;
+
+export type SpanQueueOptions = {
+  /** "host:port", for the log. */
+  readonly collector: string;
+  /** Between two exports. */
+  readonly pauseMs: number;
+  readonly log: Logger;
+};
 
 export class SpanQueue implements SpanProcessor {
   readonly #batches: BatchSpanProcessor;
@@ -24,7 +31,7 @@ export class SpanQueue implements SpanProcessor {
   #dropped = 0;
   #trouble = false;
 
-  constructor(exporter: SpanExporter, collector: string, log: Logger) {
+  constructor(exporter: SpanExporter, { collector, pauseMs, log }: SpanQueueOptions) {
     this.#exporter = exporter;
     this.#collector = collector;
     this.#log = log;
@@ -35,7 +42,7 @@ export class SpanQueue implements SpanProcessor {
         forceFlush: async () => {},
       },
       maxExportBatchSize: exportSpansMax,
-      scheduledDelayMillis: exportPauseMs,
+      scheduledDelayMillis: pauseMs,
       // It counts nothing that it drops, so the bound is kept here.
       maxQueueSize: spansWaitingMax + exportSpansMax,
     });

@@ -112,12 +112,14 @@ describe.skipIf(missing !== undefined)("Consul", () => {
     await expect(router.put("/agent/service/deregister/urna-shard-test")).rejects.toThrow(denied);
   });
 
-  test("a leaked tally token only reads addresses", async () => {
+  test("a leaked tally token only reads addresses, and which shards there are", async () => {
     const tally = rig.as("tally");
     expect(await addressesSeenBy(tally)).toEqual([50_051]);
     await tally.put("/agent/service/register", registration("urna-tally"));
-    await expect(keyValue(tally, "urna/map")).rejects.toThrow(denied);
+    expect(await keyValue(tally, "urna/map")).toEqual({ epoch: 1 });
+    await expect(keyValue(tally, "urna/claims/0")).rejects.toThrow(denied);
     await expect(tally.put("/kv/urna/map", "{}")).rejects.toThrow(denied);
+    await expect(tally.delete("/kv/urna/map")).rejects.toThrow(denied);
     await expect(tally.put("/kv/other", "{}")).rejects.toThrow(denied);
     await expect(tally.put("/config", intention("allow"))).rejects.toThrow(denied);
     for (const service of ["urna-router", "urna-shard", "urna-postgres", "other"]) {

@@ -19,6 +19,10 @@ service_prefix "urna-" {
   intentions = "read"
 }`;
 
+/** Which shards there are, and who has which slots. */
+const shardMap = `
+key "urna/map" { policy = "read" }`;
+
 const registers = (service: string) => `
 service "${service}" {
   policy     = "write"
@@ -33,13 +37,12 @@ export function policyRules(holder: ConsulHolder, nodes: readonly string[]): str
 function rulesOf(holder: ConsulHolder, nodes: readonly string[]): string {
   switch (holder) {
     case "router":
-      return `${addresses}${registers("urna-router")}
-key_prefix "urna/map" { policy = "read" }`;
+      return `${addresses}${shardMap}${registers("urna-router")}`;
     case "shard":
       return `${addresses}${registers("urna-shard")}
 key_prefix "urna/" { policy = "write" }`;
     case "tally":
-      return `${addresses}${registers("urna-tally")}`;
+      return `${addresses}${shardMap}${registers("urna-tally")}`;
     case "postgres":
       return registers("urna-postgres");
     case "agent":

@@ -30,11 +30,19 @@ export type MeshOptions = {
 };
 
 /** Throws when discovery cannot be read and there is no earlier view of it. */
-export async function openMesh({ discovery }: MeshConfig, log: Logger, options: MeshOptions = {}): Promise<Mesh> {
-  if (discovery.kind === "consul") {
-    return { ...(await openConsulMesh(discovery, log, options)), identity: undefined };
-  }
-  return plaintextMesh(await openStaticDirectory(discovery.file, log));
+export async function openMesh(config: MeshConfig, log: Logger, options: MeshOptions = {}): Promise<Mesh> {
+  const { discovery, tls } = config;
+  // First: without a good certificate nothing else need be tried.
+  const identity = tls === undefined ? undefined : await openTlsIdentity(tls, log);
+  const found =
+    discovery.kind === "consul"
+      ? await openConsulMesh(discovery, log, options)
+      : plaintextMesh(await openStaticDirectory(discovery.file, log));
+  const close = () => {
+    found.close();
+    identity?.close();
+  };
+  return { ...found, identity, close };
 }
 
 /** A mesh of nothing but a directory: everybody is trusted, and nobody is told how this process stands. */

@@ -6,6 +6,8 @@
 import type { Directory } from "#mesh/directory.ts";
 import type { GrpcServer } from "#mesh/grpc-server.ts";
 import { HealthProbe } from "#mesh/health-probe.ts";
+import type { Identity } from "#mesh/identity.ts";
+import type { Mesh } from "#mesh/mesh.ts";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 import { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
 import { MeshService } from "#proto/generated/urna/v1/mesh_service_pb.js";
@@ -21,16 +23,18 @@ export class RouterHealth {
   readonly #grpc: GrpcServer;
   readonly #links: ShardLinks;
   readonly #directory: Directory;
+  readonly #identity: Identity | undefined;
   readonly #told = new Map<string, boolean>();
   #probe: { readonly address: string; readonly client: HealthProbe } | undefined;
   readonly #startedAtMs = performance.now();
   #hadAll = false;
   #ended = false;
 
-  constructor(grpc: GrpcServer, links: ShardLinks, directory: Directory) {
+  constructor(grpc: GrpcServer, links: ShardLinks, { directory, identity }: Pick<Mesh, "directory" | "identity">) {
     this.#grpc = grpc;
     this.#links = links;
     this.#directory = directory;
+    this.#identity = identity;
     this.#tell(MeshService.typeName, true);
     this.update();
   }
@@ -49,7 +53,7 @@ export class RouterHealth {
     const address = this.#directory.current.tally;
     if (this.#probe?.address !== address) {
       this.#probe?.client.close();
-      this.#probe = { address, client: new HealthProbe(address) };
+      this.#probe = { address, client: new HealthProbe(address, this.#identity) };
     }
     this.#tell(TallyService.typeName, await this.#probe.client.isServing(TallyService.typeName, probeLimitMs));
   }

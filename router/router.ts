@@ -83,7 +83,7 @@ function openFanout({ name, redis: place }: RouterConfig, deployment: string, lo
 }
 
 export async function openRouter({ config, mesh, log, limits }: RouterOptions): Promise<Router> {
-  const { directory, identity } = mesh;
+  const { directory, identity, intentions } = mesh;
   const telemetry = await openTelemetry({ service: "urna-router", config, mesh, log });
   const { registry } = telemetry;
   const metrics = new RouterMetrics(registry);
@@ -98,6 +98,7 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
   const links = new ShardLinks({
     table,
     directory,
+    identity,
     limits: { ...linkLimits, ...limits },
     metrics,
     log,
@@ -108,7 +109,7 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
   });
   casting.connect(links);
   const fanout = openFanout(config, directory.current.deployment, log);
-  const relay = new TallyRelay(directory, fanout);
+  const relay = new TallyRelay({ directory, identity }, fanout);
   const voteParts = { casting, metrics, cache, links, gate, streamVotesMax: streamVotesMaxOf(config) };
   const adminToken = new AdminToken(config.adminToken);
   const bindings = [
@@ -118,7 +119,7 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     bind(TallyService, relay.service),
     bind(MeshService, meshService(links, directory)),
   ];
-  const grpc = new GrpcServer(bindings, { log, identity, telemetry: telemetry.entrance("grpc") });
+  const grpc = new GrpcServer(bindings, { log, identity, intentions, telemetry: telemetry.entrance("grpc") });
   const { allowedOrigins, webRoot } = config;
   const connect = new ConnectServer(bindings, {
     log,
@@ -136,7 +137,7 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
   const announcing = new Announcing(mesh.announcer, () =>
     standingOf({ ...announced, troubles: () => [fanout?.trouble() ?? ""] }),
   );
-  const health = new RouterHealth(grpc, links, directory);
+  const health = new RouterHealth(grpc, links, { directory, identity });
   tellHealth = () => health.update();
   const ticker = setInterval(() => {
     health.update();

@@ -1,5 +1,6 @@
 /** All shards of the map: which one a vote belongs to, and what becomes of votes that a shard sent back. */
 import type { Directory } from "#mesh/directory.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { homeSlotSource, slotOf, slotTable } from "#proto/slots.ts";
 import type { ResendLimits } from "./resends.ts";
 import { Resends } from "./resends.ts";
@@ -12,6 +13,7 @@ import type { Unsettled } from "./vote-frame.ts";
 export type ShardLinksParts = Pick<LinkParts, "table" | "metrics" | "log" | "traces" | "onStateChange"> & {
   readonly limits: LinkLimits & ResendLimits;
   readonly directory: Directory;
+  readonly identity: Identity | undefined;
   /** Checks the votes against the election as its home shard has it now, and routes them again. */
   readonly refuseOutdated: (rows: readonly number[]) => void;
   /** Votes that one shard may hold. */
@@ -133,7 +135,7 @@ export class ShardLinks {
     const { table, metrics, limits, directory } = this.#parts;
     const route = (row: number) => this.route(row, false);
     const resends = new Resends({ table, directory, metrics: metrics.sheds, limits, route });
-    const nodes = new ShardNodes(shardId, addresses);
+    const nodes = new ShardNodes(shardId, addresses, this.#parts.identity);
     const link = new ShardLink({
       table: this.#parts.table,
       nodes,

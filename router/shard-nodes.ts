@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type { ShardNodeStatus } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
@@ -28,12 +29,14 @@ const tryMsMin = 50;
 
 export class ShardNodes {
   readonly shardId: number;
+  readonly #identity: Identity | undefined;
   readonly #clients = new Map<string, ShardClient>();
   #nodes: readonly string[];
   #writer: ShardWriter | undefined;
 
-  constructor(shardId: number, nodes: readonly string[]) {
+  constructor(shardId: number, nodes: readonly string[], identity: Identity | undefined) {
     this.shardId = shardId;
+    this.#identity = identity;
     this.#nodes = nodes;
   }
 
@@ -137,7 +140,7 @@ export class ShardNodes {
   #client(node: string): ShardClient {
     let client = this.#clients.get(node);
     if (client === undefined) {
-      client = createClient(ShardService, node);
+      client = createClient(ShardService, node, this.#identity);
       this.#clients.set(node, client);
     }
     return client;

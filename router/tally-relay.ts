@@ -7,6 +7,8 @@ import { toBinary } from "@bufbuild/protobuf";
 import type { Directory } from "#mesh/directory.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
+import type { Mesh } from "#mesh/mesh.ts";
 import type { CallContext, ServiceImplementation } from "#mesh/service-call.ts";
 import { EncodedMessage } from "#mesh/service-call.ts";
 import type { FrameCut } from "#proto/frame-order.ts";
@@ -44,6 +46,7 @@ export class TallyRelay {
     ["tally", 0],
   ]);
   readonly #directory: Directory;
+  readonly #identity: Identity | undefined;
   readonly #fanout: TallyFanout | undefined;
   readonly #stopListening: () => void;
   readonly #watches = new Map<string, SharedWatch<EncodedMessage>>();
@@ -52,11 +55,12 @@ export class TallyRelay {
   #keptTableReaders = 0;
 
   /** Without fan-out everything is asked of the tally. */
-  constructor(directory: Directory, fanout?: TallyFanout) {
+  constructor({ directory, identity }: Pick<Mesh, "directory" | "identity">, fanout?: TallyFanout) {
     this.#directory = directory;
+    this.#identity = identity;
     this.#fanout = fanout;
     this.#address = directory.current.tally;
-    this.#client = createClient(TallyService, this.#address);
+    this.#client = createClient(TallyService, this.#address, identity);
     this.#stopListening = directory.onChange(() => this.#follow());
   }
 
@@ -185,7 +189,7 @@ export class TallyRelay {
     if (tally === this.#address) return;
     const old = this.#client;
     this.#address = tally;
-    this.#client = createClient(TallyService, tally);
+    this.#client = createClient(TallyService, tally, this.#identity);
     old.close();
   }
 }

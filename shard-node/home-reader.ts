@@ -3,6 +3,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Directory, ShardEntry } from "#mesh/directory.ts";
 import { type Client, createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { ElectionDefinitionSchema } from "#proto/generated/urna/v1/election_pb.js";
 import type { ElectionRecord } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
@@ -14,10 +15,12 @@ const callLimitMs = 2_000;
 
 export class HomeReader {
   readonly #directory: Directory;
+  readonly #identity: Identity | undefined;
   readonly #clients = new Map<string, Client<typeof ShardService>>();
 
-  constructor(directory: Directory) {
+  constructor(directory: Directory, identity: Identity | undefined) {
     this.#directory = directory;
+    this.#identity = identity;
   }
 
   close(): void {
@@ -78,7 +81,7 @@ export class HomeReader {
   #client(address: string): Client<typeof ShardService> {
     let client = this.#clients.get(address);
     if (client === undefined) {
-      client = createClient(ShardService, address);
+      client = createClient(ShardService, address, this.#identity);
       this.#clients.set(address, client);
     }
     return client;

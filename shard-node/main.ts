@@ -55,9 +55,9 @@ await runService(
     const telemetry = await openTelemetry({ service: "urna-shard", config, mesh, log });
     const { registry, tracer } = telemetry;
     const metrics = new ShardMetrics(registry);
-    const { directory, identity } = mesh;
+    const { directory, identity, intentions } = mesh;
     const witnessFile = new WitnessFile(config.stateFolder);
-    const witness = new Witness({ shardId: config.shardId, directory, key, file: witnessFile, log });
+    const witness = new Witness({ shardId: config.shardId, directory, identity, key, file: witnessFile, log });
     const node = new ShardNode({
       ...config,
       key,
@@ -68,7 +68,7 @@ await runService(
       log,
       metrics,
     });
-    const homes = new HomeReader(directory);
+    const homes = new HomeReader(directory, identity);
     const readers = new ReaderPool(config.address);
     const reconciler = new Reconciler(config.shardId, node, homes, log);
     const monitor: StandbyMonitor = new StandbyMonitor(config.address, log, () => showState());
@@ -76,6 +76,7 @@ await runService(
     const server = new GrpcServer([bind(ShardService, shardService(parts))], {
       log,
       identity,
+      intentions,
       telemetry: telemetry.inner(),
       messageBytesMax: transportBytesMax,
     });

@@ -6,6 +6,7 @@
 import type pg from "pg";
 import type { Directory } from "#mesh/directory.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type { Logger } from "#mesh/log.ts";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
@@ -37,6 +38,7 @@ const askLimitMs = 500;
 export type WitnessParts = {
   readonly shardId: number;
   readonly directory: Directory;
+  readonly identity: Identity | undefined;
   readonly key: ShardKey;
   readonly file: WitnessFile;
   readonly log: Logger;
@@ -74,9 +76,9 @@ export class Witness {
    * when it takes over. Never throws.
    */
   async learnFromPeers(mayKeep: () => boolean): Promise<void> {
-    const { directory, shardId, file, log } = this.#parts;
+    const { directory, identity, shardId, file, log } = this.#parts;
     const shard = directory.current.map.shards.find((entry) => entry.shardId === shardId);
-    const notes = await Promise.all((shard?.nodes ?? []).map(askPeer));
+    const notes = await Promise.all((shard?.nodes ?? []).map((node) => askPeer(node, identity)));
     try {
       for (const note of notes) {
         if (note !== undefined && mayKeep() && this.#isNewer(note)) await file.keep(note);
@@ -100,8 +102,8 @@ export class Witness {
 
   /** Undefined when the tally does not answer; empty when it has seen none. */
   async #askTally(): Promise<Uint8Array | undefined> {
-    const { directory, shardId, log } = this.#parts;
-    const client = createClient(WitnessService, directory.current.tally);
+    const { directory, identity, shardId, log } = this.#parts;
+    const client = createClient(WitnessService, directory.current.tally, identity);
     try {
       return (await client.getHighestCheckpoint({ shardId }, { deadlineMs: askLimitMs })).signedNote;
     } catch (error) {
@@ -130,8 +132,8 @@ const nobodyKnows =
   "that was published; it serves once the tally answers";
 
 /** Undefined when the node does not write, or does not answer. */
-async function askPeer(address: string): Promise<Uint8Array | undefined> {
-  const client = createClient(ShardService, address);
+async function askPeer(address: string, identity: Identity | undefined): Promise<Uint8Array | undefined> {
+  const client = createClient(ShardService, address, identity);
   try {
     return (await client.getShardCheckpoint({}, { deadlineMs: askLimitMs })).signedNote;
   } catch {

@@ -4,6 +4,7 @@
  */
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 
@@ -36,11 +37,13 @@ class BehindError extends Error {
 
 export class ShardPeers {
   readonly #nodesOf: (shardId: number) => readonly string[];
+  readonly #identity: Identity | undefined;
   readonly #clients = new Map<string, ShardClient>();
 
   /** `nodesOf` gives a shard's present nodes, as "host:port". */
-  constructor(nodesOf: (shardId: number) => readonly string[]) {
+  constructor(nodesOf: (shardId: number) => readonly string[], identity: Identity | undefined) {
     this.#nodesOf = nodesOf;
+    this.#identity = identity;
   }
 
   /** The first node to answer as the shard's writer, with at least the batch that is known to be durable. */
@@ -81,7 +84,7 @@ export class ShardPeers {
   #client(node: string): ShardClient {
     let client = this.#clients.get(node);
     if (client === undefined) {
-      client = createClient(ShardService, node);
+      client = createClient(ShardService, node, this.#identity);
       this.#clients.set(node, client);
     }
     return client;

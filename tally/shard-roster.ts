@@ -1,5 +1,6 @@
 /** The shards that the directory names, each with its follower and how far it has been read. */
 import type { DirectoryView } from "#mesh/directory.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type { Logger } from "#mesh/log.ts";
 import type { CountBook } from "./count-book.ts";
 import type { ElectionDefinitions } from "./election-definitions.ts";
@@ -16,6 +17,7 @@ export type RosterParts = {
   readonly witness: Witness;
   readonly clock: Clock;
   readonly times: FollowerTimes;
+  readonly identity: Identity | undefined;
   readonly log: Logger;
   /** Called when folding failed by a fault of our own: the book must not be trusted any more. */
   fail(cause: unknown): void;
@@ -24,7 +26,7 @@ export type RosterParts = {
 };
 
 export class ShardRoster {
-  readonly peers = new ShardPeers((shardId) => this.#nodes.get(shardId) ?? []);
+  readonly peers: ShardPeers;
   readonly #parts: RosterParts;
   readonly #nodes = new Map<number, readonly string[]>();
   readonly #readings = new Map<number, ShardReading>();
@@ -34,6 +36,7 @@ export class ShardRoster {
 
   constructor(parts: RosterParts) {
     this.#parts = parts;
+    this.peers = new ShardPeers((shardId) => this.#nodes.get(shardId) ?? [], parts.identity);
   }
 
   get readings(): ReadonlyMap<number, ShardReading> {

@@ -68,7 +68,7 @@ export type TallyOptions = {
 };
 
 export async function openTally({ config, mesh, log, fail, startAnew, ...options }: TallyOptions): Promise<Tally> {
-  const { directory, identity } = mesh;
+  const { directory, identity, intentions } = mesh;
   const telemetry = await openTelemetry({ service: "urna-tally", config, mesh, log });
   const clock = systemClock;
   const book = new CountBook();
@@ -77,7 +77,7 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   const { deployment } = directory.current;
   const { stateFolder, allowedOrigins } = config;
   const witness = await Witness.open({ stateFolder, deployment, clock, times: witnessTimes, log });
-  const roster = new ShardRoster({ book, definitions, witness, clock, times, log, fail, startAnew });
+  const roster = new ShardRoster({ book, definitions, witness, identity, clock, times, log, fail, startAnew });
   roster.update(directory.current);
   directory.onChange((view) => roster.update(view));
   // A restarted tally must come after the one before it, which lived for longer than a millisecond.
@@ -97,7 +97,7 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   const binding = bind(TallyService, calls);
   // Shard nodes and auditors come by gRPC; no page in a browser has anything to say here.
   const witnessing = bind(WitnessService, witnessCalls({ witness, audits, shardIds: () => book.shardIds }));
-  const grpc = new GrpcServer([binding, witnessing], { log, identity, telemetry: telemetry.inner() });
+  const grpc = new GrpcServer([binding, witnessing], { log, identity, intentions, telemetry: telemetry.inner() });
   const connect = new ConnectServer([binding], { log, telemetry: telemetry.entrance("connect"), allowedOrigins });
   const publisher = openPublisher(config, deployment, log, (tookMs) => measured.beatPublished(tookMs));
   const measured = new TallyMetrics(telemetry.registry, { book, roster, watchers, witness, audits, clock, publisher });

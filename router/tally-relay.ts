@@ -194,8 +194,8 @@ export class TallyRelay {
   }
 }
 
-function passedOn({ signal, deadlineMs }: CallContext, goneMs = 0) {
-  return deadlineMs === undefined ? { signal } : { signal, deadlineMs: Math.max(1, deadlineMs - goneMs) };
+function passedOn({ signal, deadlineMs, trace }: CallContext, goneMs = 0) {
+  return deadlineMs === undefined ? { signal, trace } : { signal, trace, deadlineMs: Math.max(1, deadlineMs - goneMs) };
 }
 
 /** What the tally refuses stays as it is; that it cannot be reached is said so. */

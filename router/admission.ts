@@ -34,9 +34,14 @@ export class Admission {
     return Math.ceil(this.#limits.votesMax / Math.max(1, shards));
   }
 
+  /** Whether there may be room for another vote; not how large a one. */
+  get hasRoom(): boolean {
+    return this.#votes < this.#limits.votesMax && this.#bytes < this.#limits.bytesMax;
+  }
+
   /** False when there is no room; nothing is taken then. */
   take(bytes: number): boolean {
-    if (this.#votes >= this.#limits.votesMax || this.#bytes + bytes > this.#limits.bytesMax) return false;
+    if (!this.hasRoom || this.#bytes + bytes > this.#limits.bytesMax) return false;
     this.#votes += 1;
     this.#bytes += bytes;
     return true;

@@ -40,6 +40,13 @@ export class Casting {
     this.#links = links;
   }
 
+  /** Throws OVERLOADED while there is room for no vote at all: a whole call is refused before it is read. */
+  demandRoom(): void {
+    if (this.#parts.table.hasRoom) return;
+    this.#parts.metrics.shed("unread");
+    throw this.#parts.overloaded();
+  }
+
   /**
    * Takes the vote that is `at` in `votes`; its owner hears its outcome once, by its own `index` for it, perhaps before this
    * returns. `answerAtMs` is by performance.now(). Returns the vote's row in the table, which is its owner's to name until then.

@@ -5,13 +5,16 @@ import type { BreakerState } from "./shard-breaker.ts";
 import type { ShedCause } from "./shard-door.ts";
 import type { ShardLink } from "./shard-link.ts";
 
+/** `router`: it is full. `unread`: so is it, and the call counts as one, whatever it held. The others are of a vote's shard. */
+export type RefusalCause = ShedCause | "router" | "unread";
+
 /** Why a vote is sent again. */
 export type ResendCause = "wrong_shard" | "unknown" | "broken_stream";
 
 const stateNumbers: Readonly<Record<BreakerState, number>> = { closed: 0, "half-open": 1, open: 2 };
 
 export class ShedMetrics {
-  readonly #shed = new Map<ShedCause | "router", number>();
+  readonly #shed = new Map<RefusalCause, number>();
   readonly #resent = new Map<ResendCause, number>();
   #gaveUp = 0;
 
@@ -30,7 +33,7 @@ export class ShedMetrics {
       });
     byCause(
       "urna_router_shed_votes_total",
-      "Votes that were not let in, by cause: router (it is full), share, queue_time, stuck, breaker (of their shard)",
+      "Votes that were not let in, by cause: router (it is full), unread (likewise; whole calls), share, queue_time, stuck, breaker (of their shard)",
       this.#shed,
     );
     byCause(
@@ -76,8 +79,8 @@ export class ShedMetrics {
     ofShards("urna_router_shard_held_votes", "Votes of the shard that wait or are on their way", ({ held }) => held);
   }
 
-  shed(cause: ShedCause | "router", votes = 1): void {
-    this.#shed.set(cause, (this.#shed.get(cause) ?? 0) + votes);
+  shed(cause: RefusalCause): void {
+    this.#shed.set(cause, (this.#shed.get(cause) ?? 0) + 1);
   }
 
   resent(cause: ResendCause, votes: number): void {

@@ -61,6 +61,7 @@ export function encodedVoteService(parts: VoteServiceParts) {
   return {
     async castVoteBatch(request, call) {
       gate.demandOpen();
+      parts.casting.demandRoom();
       const votes = batchRequests.read(request);
       const withinMs = answerWithinMs(call.deadlineMs);
       const answered = metrics.callStarted("CastVoteBatch");

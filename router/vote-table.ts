@@ -97,6 +97,11 @@ export class VoteTable {
     this.#free = new Uint32Array(votesMax);
   }
 
+  /** False while `admit` would refuse every vote. */
+  get hasRoom(): boolean {
+    return this.#admission.hasRoom;
+  }
+
   /** The row of a new vote, unsettled and held by nobody; `noRow` when the router is full: the caller answers OVERLOADED (I9). */
   admit(owner: VoteOwner, index: number, weight: number, answerAtMs: number, keyless: boolean): number {
     if (!this.#admission.take(weight)) return noRow;

@@ -15,7 +15,7 @@ export type Check = {
 /** Bounds: a call of several votes may be OK and hold refusals, which ghz does not read. */
 export type SentVotes = { readonly sent: number; readonly acceptedMin: number; readonly acceptedMax: number };
 
-export function sentBy(plan: Pick<GhzPlan, "call" | "votesPerCall">, report: GhzReport): SentVotes {
+export function sentBy(plan: Pick<GhzPlan, "call" | "votesPerCall">, report: Pick<GhzReport, "statuses">): SentVotes {
   const { accepted, refused, unknown } = fatesOf(report);
   const { call, votesPerCall } = plan;
   // A stream may fail after it has been given receipts: none of its votes are certainly refused.

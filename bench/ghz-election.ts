@@ -41,16 +41,19 @@ export async function openElection(target: GhzTarget, electionId: string): Promi
   }
 }
 
-/** Waits until the tally has at least so many ballots, and then stands still; then counts the rows. */
+/** How many ballots the tally should come to have. */
+export type BallotBounds = { readonly min: number; readonly max: number };
+
+/** Waits until the tally has all that it can have, or enough and stands still; then counts the rows. */
 export async function countElection(
   target: GhzTarget,
   electionId: string,
-  ballotsMin: number,
+  bounds: BallotBounds,
   limitMs: number,
 ): Promise<Counted> {
   const client = createClient(TallyService, target.router, target.identity);
   try {
-    const tallied = await untilStill(client, electionId, ballotsMin, limitMs);
+    const tallied = await untilStill(client, electionId, bounds, limitMs);
     const recount = await answerOrNothing(recountOf(client, electionId));
     return {
       tallied,
@@ -65,7 +68,7 @@ export async function countElection(
 async function untilStill(
   client: Client<typeof TallyService>,
   electionId: string,
-  ballotsMin: number,
+  { min, max }: BallotBounds,
   limitMs: number,
 ): Promise<number> {
   let [seen, sinceMs] = [-1, 0];
@@ -74,8 +77,8 @@ async function untilStill(
     if (answer?.region === undefined) return undefined;
     const ballots = Number(answer.region.ballots);
     if (ballots !== seen) [seen, sinceMs] = [ballots, performance.now()];
-    const whole = answer.cut?.missing.length === 0;
-    return whole && ballots >= ballotsMin && performance.now() - sinceMs >= stillMs ? ballots : undefined;
+    const settled = ballots >= max || performance.now() - sinceMs >= stillMs;
+    return answer.cut?.missing.length === 0 && ballots >= min && settled ? ballots : undefined;
   };
   try {
     return await waitFor("the tally to have every accepted vote", limitMs, still, tallyPollMs);

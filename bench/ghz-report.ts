@@ -39,7 +39,7 @@ const refusals: ReadonlySet<string> = new Set([
 /** Calls by what their callers know of their votes. */
 export type CallFates = { readonly accepted: number; readonly refused: number; readonly unknown: number };
 
-export function fatesOf({ statuses }: GhzReport): CallFates {
+export function fatesOf({ statuses }: Pick<GhzReport, "statuses">): CallFates {
   let [accepted, refused, unknown] = [0, 0, 0];
   for (const [status, calls] of statuses) {
     if (status === "OK") accepted += calls;

@@ -106,8 +106,8 @@ export class GhzSession {
     const { target } = this.options;
     const votes = sumOfSent(this.#sent);
     const outcomes = outcomesBetween(this.#counters, await readCounters(target.routerMetrics));
-    const ballotsMin = Math.max(votes.acceptedMin, Math.min(votes.acceptedMax, outcomes?.get("recorded") ?? 0));
-    const counted = await countElection(target, this.electionId, ballotsMin, countLimitMs);
+    const min = Math.max(votes.acceptedMin, Math.min(votes.acceptedMax, outcomes?.get("recorded") ?? 0));
+    const counted = await countElection(target, this.electionId, { min, max: votes.acceptedMax }, countLimitMs);
     const checks = [...countChecks(votes, outcomes, counted), await this.#processCheck()];
     return { votes, outcomes, counted, checks };
   }

@@ -25,7 +25,7 @@ export type ViewWatchParts = {
 };
 
 /** A watch goes on without any frame for so long. */
-const patienceMs = 10_000;
+const patienceMs = 15_000;
 const retryMs = 250;
 /** Frames come at most twice a second, wherever they come from; a beat may be a little early. */
 const paceMs = publishEveryMs * 0.8;

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Environment } from "./cluster-plan.ts";
 import { inheritedEnvironment } from "./config.ts";
-import { checkoutRoot, nodeFlags, ownNode } from "./own-node.ts";
+import { checkoutRoot, nodeFlags, nodeOf } from "./own-node.ts";
 import type { PostgresPair } from "./postgres-pair.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -37,10 +37,11 @@ export async function stopPair({ primary, standby }: SupervisedPair): Promise<vo
   await standby.stop();
 }
 
-export async function migrateShard(environment: Environment): Promise<void> {
+/** Brings a shard's database to the schema of this checkout. */
+export async function migrateShard(environment: Environment, checkout = checkoutRoot): Promise<void> {
   try {
-    await run(ownNode, [...nodeFlags, "shard-node/migrate.ts"], {
-      cwd: checkoutRoot,
+    await run(nodeOf(checkout), [...nodeFlags, "shard-node/migrate.ts"], {
+      cwd: checkout,
       env: { ...inheritedEnvironment, ...environment },
       timeout: migrationLimitMs,
     });

@@ -8,7 +8,10 @@
  *   postgres-pair.ts   each shard's Postgres; cluster-postgres.ts starts and migrates it
  *   service-process.ts shard nodes, tally, routers; cluster-plan.ts says what each is told
  *   endpoints.ts       where to find all that
+ *   cluster-control.ts what it can be asked while it runs
  */
+
+import { LauncherControl } from "./cluster-control.ts";
 import { bringUp, takeDown, untilServing } from "./cluster-life.ts";
 import type { EmbeddedClusterOptions } from "./cluster-options.ts";
 import { ClusterParts } from "./cluster-parts.ts";
@@ -31,10 +34,12 @@ export class EmbeddedCluster {
   readonly isNew: boolean;
   readonly shards: number;
   readonly #parts: ClusterParts;
+  readonly #control: LauncherControl;
   #stopped: Promise<void> | undefined;
 
-  private constructor(parts: ClusterParts) {
+  private constructor(parts: ClusterParts, control: LauncherControl) {
     this.#parts = parts;
+    this.#control = control;
     this.paths = parts.folder.paths;
     this.isNew = parts.isNew;
     this.shards = parts.plan.shape.shards;
@@ -49,7 +54,7 @@ export class EmbeddedCluster {
       parts = await ClusterParts.make(options, folder, postgresUser);
       await bringUp(parts, options.signal);
       await untilServing(parts, undefined, options.signal);
-      return new EmbeddedCluster(parts);
+      return new EmbeddedCluster(parts, await LauncherControl.open(parts));
     } catch (error) {
       // What went wrong first is what matters.
       await leave(folder, parts).catch(() => {});
@@ -137,7 +142,7 @@ export class EmbeddedCluster {
 
   /** Drains and stops everything. A temporary folder goes with it. */
   stop(): Promise<void> {
-    this.#stopped ??= leave(this.#parts.folder, this.#parts);
+    this.#stopped ??= this.#control.close().then(() => leave(this.#parts.folder, this.#parts));
     return this.#stopped;
   }
 

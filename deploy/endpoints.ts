@@ -31,6 +31,8 @@ export type Endpoints = {
   }[];
   readonly admin_token_file: string;
   readonly directory_file: string;
+  /** Where the launcher can be asked to restart processes; see control-protocol.ts. */
+  readonly control_socket: string;
   /** Superuser urna_owner's. */
   readonly postgres_owner_password_file: string;
 } & Partial<MeshEndpoints>;
@@ -91,6 +93,7 @@ export function describeEndpoints({ runId, paths, ports, shape, pidOf, mesh }: E
     })),
     admin_token_file: paths.adminTokenFile,
     directory_file: paths.directoryFile,
+    control_socket: paths.controlSocket,
     postgres_owner_password_file: paths.ownerPasswordFile,
     ...mesh,
   };

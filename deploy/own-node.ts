@@ -4,9 +4,13 @@ import { join, resolve } from "node:path";
 
 export const checkoutRoot = resolve(import.meta.dirname, "..");
 
-const brought = join(checkoutRoot, "node_modules", `node-${process.platform}-${process.arch}`, "bin", "node");
+/** The Node that a checkout has brought; ours when it has none. */
+export function nodeOf(checkout: string): string {
+  const brought = join(checkout, "node_modules", `node-${process.platform}-${process.arch}`, "bin", "node");
+  return existsSync(brought) ? brought : process.execPath;
+}
 
-export const ownNode = existsSync(brought) ? brought : process.execPath;
+export const ownNode = nodeOf(checkoutRoot);
 
 /** Node says on standard error that type stripping is in use; a log of JSON lines is no place for it. */
 export const nodeFlags = ["--disable-warning=ExperimentalWarning"] as const;

@@ -13,6 +13,12 @@ export type RunState = {
   readonly postgres_version: number;
   /** By the names of port-plan.ts. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Where processes start from, when that is not the checkout of the launcher itself. */
+  readonly release?: {
+    readonly checkout: string;
+    /** The checkout of the launcher that was told so: whoever starts another one has chosen anew. */
+    readonly launcher: string;
+  };
 };
 
 export class RunMismatchError extends Error {
@@ -60,6 +66,12 @@ export function enterRunState(
     throw new RunMismatchError(folder, "as its Postgres version", found.postgres_version, wanted.postgresVersion);
   }
   return { state: found, isNew: false };
+}
+
+/** Undefined: processes start from the launcher's own checkout. */
+export function keepRelease(stateFile: string, release: RunState["release"]): void {
+  const { release: _, ...state } = readRunState(stateFile) ?? {};
+  replaceJsonFile(stateFile, release === undefined ? state : { ...state, release });
 }
 
 export const shardsDefault = 2;

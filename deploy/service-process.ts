@@ -2,7 +2,7 @@
 import { inheritedEnvironment } from "./config.ts";
 import { LoggedProcess } from "./logged-process.ts";
 import type { ManagedProcess } from "./managed-process.ts";
-import { checkoutRoot, nodeFlags, ownNode } from "./own-node.ts";
+import { checkoutRoot, nodeFlags, nodeOf } from "./own-node.ts";
 
 /** A service drains within 10 s; beyond that it is killed. */
 const drainLimitMs = 12_000;
@@ -11,6 +11,8 @@ export type ServiceProcessOptions = {
   readonly name: string;
   /** For example router/main.ts. */
   readonly script: string;
+  /** Where the script is, asked for at every start; default: this checkout. */
+  readonly checkout?: () => string;
   readonly logFile: string;
   /** Asked for at every start. */
   readonly environment: () => Promise<Readonly<Record<string, string>>>;
@@ -28,9 +30,10 @@ export class ServiceProcess implements ManagedProcess {
   }
 
   async start(): Promise<LoggedProcess> {
-    return LoggedProcess.spawn(ownNode, [...nodeFlags, this.#options.script], {
+    const checkout = this.#options.checkout?.() ?? checkoutRoot;
+    return LoggedProcess.spawn(nodeOf(checkout), [...nodeFlags, this.#options.script], {
       logFile: this.logFile,
-      cwd: checkoutRoot,
+      cwd: checkout,
       environment: { ...inheritedEnvironment, URNA_NAME: this.name, ...(await this.#options.environment()) },
       ipc: true,
     });

@@ -1,5 +1,6 @@
 /** What can be chosen about an embedded cluster. */
 import type { Environment } from "./cluster-plan.ts";
+import type { MeshProfile } from "./mesh-parts.ts";
 
 export const routersDefault = 2;
 
@@ -12,8 +13,10 @@ export type EmbeddedClusterOptions = {
   /** Default: what the folder has, else 2. Another number than the folder's is refused. */
   readonly shards?: number | undefined;
   readonly routers?: number | undefined;
+  /** Certificates, Consul and Redis as well; default: plaintext, and discovery in a file. */
+  readonly mesh?: MeshProfile | undefined;
   /** Shard nodes that wait beside each writer; default 1. */
-  readonly spares?: 0 | 1;
+  readonly spares?: 0 | 1 | 2;
   /** 0: free ports. Undefined: the documented ones (port-plan.ts); in a temporary folder free ones. */
   readonly portBase?: number | undefined;
   readonly postgresVersion?: number;

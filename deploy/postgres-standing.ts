@@ -19,15 +19,14 @@ export type PostgresPlace = {
 };
 
 export class PostgresAnnouncing {
-  readonly #announcer: Announcer;
-  readonly #places: readonly PostgresPlace[];
+  readonly #announced: readonly { readonly place: PostgresPlace; readonly announcer: Announcer }[];
   readonly #ownerPassword: string;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(announcer: Announcer, places: readonly PostgresPlace[], ownerPassword: string) {
-    this.#announcer = announcer;
-    this.#places = places;
+  /** An announcer speaks for one server. */
+  constructor(open: () => Announcer, places: readonly PostgresPlace[], ownerPassword: string) {
+    this.#announced = places.map((place) => ({ place, announcer: open() }));
     this.#ownerPassword = ownerPassword;
   }
 
@@ -38,16 +37,17 @@ export class PostgresAnnouncing {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await this.#announcer.withdraw();
+    await Promise.all(this.#announced.map(({ announcer }) => announcer.withdraw()));
   }
 
   async #look(): Promise<void> {
-    const seen = await Promise.all(this.#places.map((place) => statusOf(place, this.#ownerPassword)));
+    await Promise.all(
+      this.#announced.map(async ({ place, announcer }) => {
+        const status = await statusOf(place, this.#ownerPassword);
+        if (!this.#stopped) announcer.announce(announcementOf(place), status);
+      }),
+    );
     if (this.#stopped) return;
-    for (const [i, place] of this.#places.entries()) {
-      const status = seen[i];
-      if (status !== undefined) this.#announcer.announce(announcementOf(place), status);
-    }
     this.#timer = setTimeout(() => void this.#look(), lookEveryMs);
   }
 }

@@ -15,28 +15,29 @@ const logLinesShown = 8;
 
 /** Postgres pairs, migrations, then all services at once: they find one another. */
 export async function bringUp(parts: ClusterParts, signal?: AbortSignal): Promise<void> {
-  const { plan, folder, log, pairs } = parts;
+  const { plan, folder, log, pairs, mesh } = parts;
   replaceJsonFile(folder.paths.directoryFile, plan.directory());
   log(`starting Postgres: ${pairs.length} × primary and synchronous standby`);
-  await all(
-    pairs.map(async (supervised, shardId) => {
-      await startPair(supervised);
-      signal?.throwIfAborted();
-      await migrateShard(plan.migration(shardId));
-      log(`shard ${shardId}: the standby streams and is synchronous`);
-    }),
-  );
+  const stores = pairs.map(async (supervised, shardId) => {
+    await startPair(supervised);
+    signal?.throwIfAborted();
+    await migrateShard(plan.migration(shardId), parts.release.checkout);
+    log(`shard ${shardId}: the standby streams and is synchronous`);
+  });
+  await all([...stores, mesh?.start()]);
   signal?.throwIfAborted();
   log(`starting ${parts.shardNodes.length} shard nodes, the tally and ${parts.routers.length} routers`);
   await all([...parts.shardNodes, parts.tally, ...parts.routers].map((supervisor) => supervisor.start()));
+  parts.announcePostgres();
 }
 
 /** From the edge inwards, so that each part can settle what it has received; Postgres last. */
 export async function takeDown(parts: ClusterParts): Promise<void> {
+  await parts.mesh?.withdrawPostgres();
   await parts.tally.stop();
   await all(parts.routers.map((router) => router.stop()));
   await all(parts.shardNodes.map((node) => node.stop()));
-  await all(parts.pairs.map(stopPair));
+  await all([...parts.pairs.map(stopPair), parts.mesh?.stop()]);
   await parts.plan.ports.releaseAll();
 }
 
@@ -53,7 +54,7 @@ export async function untilServing(parts: ClusterParts, limitMs = servingLimitMs
 }
 
 async function untilOneServes(
-  { plan }: ClusterParts,
+  { plan, mesh }: ClusterParts,
   nodes: readonly Supervisor[],
   service: string,
   { limitMs, signal }: { readonly limitMs: number; readonly signal: AbortSignal | undefined },
@@ -61,7 +62,9 @@ async function untilOneServes(
   const what = `${nodes.map(({ name }) => name).join(" or ")} to serve`;
   const ask = async () => {
     signal?.throwIfAborted();
-    const answers = await Promise.all(nodes.map(({ name }) => isServing(plan.ports.address(`${name}.grpc`), service)));
+    const answers = await Promise.all(
+      nodes.map(({ name }) => isServing(plan.ports.address(`${name}.grpc`), service, mesh?.identity)),
+    );
     if (answers.includes(true)) return true;
     if (nodes.every(({ quickEnds }) => quickEnds >= hopelessEnds)) throw new Error(`${what}: they end at every start`);
     return undefined;
@@ -79,7 +82,7 @@ async function lastLines(logFile: string): Promise<string> {
 }
 
 /** Waits for all of them, then throws the first failure: nothing goes on in the background after a failure. */
-async function all(tasks: readonly Promise<unknown>[]): Promise<void> {
+async function all(tasks: readonly (Promise<unknown> | undefined)[]): Promise<void> {
   const results = await Promise.allSettled(tasks);
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;

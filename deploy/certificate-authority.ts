@@ -79,8 +79,9 @@ export class CertificateAuthority {
     });
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     replaceFile(keyFile, await pemOf(privateKey), 0o600);
-    replaceFile(certFile, `${certificate.toString("pem")}\n`);
-    return new CertificateAuthority(certificate.toString("pem"), privateKey);
+    const pem = `${certificate.toString("pem")}\n`;
+    replaceFile(certFile, pem);
+    return new CertificateAuthority(pem, privateKey);
   }
 
   static async open(folder: string): Promise<CertificateAuthority> {

@@ -66,8 +66,7 @@ export function checkCertificates(texts: CertificateTexts, files: TlsConfig, now
       `is not valid yet, but from ${leaf.validFrom}: is this machine's clock right?`,
     );
   }
-  const chain = [leaf, ...between].map((certificate) => certificate.toString()).join("");
-  return { id, chain, key: texts.key, ca: texts.ca, validFromMs, validToMs };
+  return { id, chain: pemOf([leaf, ...between]), key: texts.key, ca: pemOf(authorities), validFromMs, validToMs };
 }
 
 function certificatesIn(text: string, file: string): X509Certificate[] {
@@ -80,6 +79,10 @@ function certificatesIn(text: string, file: string): X509Certificate[] {
   } catch {
     throw new CertificateError(file, "holds a certificate that cannot be read");
   }
+}
+
+function pemOf(certificates: readonly X509Certificate[]): string {
+  return certificates.map((certificate) => certificate.toString()).join("");
 }
 
 function keyIn(text: string, file: string) {

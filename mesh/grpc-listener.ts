@@ -104,37 +104,31 @@ export class GrpcListener {
     const server = createTlsServer({
       ...identity.secureContext,
       requestCert: true,
-      rejectUnauthorized: true,
+      // Node would cut a connection with a bad certificate without a word of whose it was; #admit does it with one.
+      rejectUnauthorized: false,
       ALPNProtocols: ["h2"],
       handshakeTimeout: helloLimitMs,
       noDelay: true,
     });
     this.#stopRenewing = identity.onRenewal(() => server.setSecureContext(identity.secureContext));
     server.on("tlsClientError", (error, socket) => {
-      const problem = problemOf(error, socket);
+      const problem = handshakeProblem(error);
       if (problem !== undefined) this.#say(socket, problem);
     });
     server.on("secureConnection", (socket) => this.#admit(socket, identity));
     return server;
   }
 
-  #admit(socket: TLSSocket, { spiffeId: { deployment } }: Identity): void {
+  /** Nothing that a caller sends is read unless this lets it in. */
+  #admit(socket: TLSSocket, identity: Identity): void {
     socket.on("error", () => {});
-    const { subjectaltname } = socket.getPeerCertificate();
-    const id = spiffeIdOf(subjectaltname);
-    const problem =
-      id === undefined
-        ? `its certificate bears no SPIFFE id of ours, only "${subjectaltname ?? "nothing"}"`
-        : id.deployment !== deployment
-          ? `it is of another deployment: ${formatSpiffeId(id)}`
-          : socket.alpnProtocol !== "h2"
-            ? "it does not speak HTTP/2"
-            : undefined;
-    if (id === undefined || problem !== undefined) {
-      this.#say(socket, problem ?? "");
+    const caller = callerOf(socket, identity.spiffeId.deployment);
+    if (!socket.authorized || "problem" in caller) {
+      this.#say(socket, "problem" in caller ? caller.problem : "its certificate is not good");
       socket.destroy();
       return;
     }
+    const { id } = caller;
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     this.#peers.set(peer, id);
     socket.once("close", () => {
@@ -155,28 +149,33 @@ export class GrpcListener {
   }
 }
 
-type HandshakeError = Error & { readonly code?: string; readonly reason?: string };
+/** Who is at the other end, or why it is nobody of ours. */
+function callerOf(socket: TLSSocket, deployment: string): { readonly id: SpiffeId } | { readonly problem: string } {
+  const { subjectaltname, valid_from, valid_to, raw } = socket.getPeerCertificate();
+  if (raw === undefined) return { problem: "it showed no certificate" };
+  if (!socket.authorized) {
+    const code = String(socket.authorizationError);
+    const whose = `its certificate (${subjectaltname})`;
+    if (code === "CERT_HAS_EXPIRED") return { problem: `${whose} has expired at ${valid_to}, or a clock is wrong` };
+    if (code === "CERT_NOT_YET_VALID")
+      return { problem: `${whose} is not valid before ${valid_from}, or a clock is wrong` };
+    if (/SELF_SIGNED|UNABLE_TO_|CERT_SIGNATURE/.test(code)) return { problem: `${whose} is of another authority` };
+    return { problem: `${whose} is not good: ${code}` };
+  }
+  const id = spiffeIdOf(subjectaltname);
+  if (id === undefined) return { problem: `its certificate bears no SPIFFE id of ours, only "${subjectaltname}"` };
+  if (id.deployment !== deployment) return { problem: `it is of another deployment: ${formatSpiffeId(id)}` };
+  return socket.alpnProtocol === "h2" ? { id } : { problem: "it does not speak HTTP/2" };
+}
 
 /** Undefined for callers that merely left, as those do who look whether somebody listens. */
-function problemOf(error: HandshakeError, socket: TLSSocket): string | undefined {
+function handshakeProblem(error: Error & { readonly code?: string; readonly reason?: string }): string | undefined {
   const { code = "", reason = error.message } = error;
-  const refused = socket.authorizationError as unknown as string | undefined;
-  if (refused !== undefined && refused !== null) return certificateProblem(refused, socket);
   if (/HTTP_REQUEST|WRONG_VERSION_NUMBER|PACKET_LENGTH|BAD_RECORD_TYPE|UNEXPECTED_MESSAGE/.test(code)) {
     return "it speaks plaintext, and this port is TLS";
   }
-  if (/DID_NOT_RETURN_A_CERTIFICATE/.test(code)) return "it showed no certificate";
   if (/UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code)) return "it does not speak TLS 1.3";
   if (/ALERT/.test(code)) return `it refuses this process's certificate: ${reason}`;
   if (/^E(CONNRESET|PIPE)$/.test(code)) return undefined;
   return `the TLS handshake failed: ${reason}`;
-}
-
-function certificateProblem(code: string, socket: TLSSocket): string {
-  const { subjectaltname, valid_from, valid_to } = socket.getPeerCertificate();
-  const whose = subjectaltname === undefined ? "its certificate" : `its certificate (${subjectaltname})`;
-  if (code === "CERT_HAS_EXPIRED") return `${whose} has expired at ${valid_to}, or a clock is wrong`;
-  if (code === "CERT_NOT_YET_VALID") return `${whose} is not valid before ${valid_from}, or a clock is wrong`;
-  if (/SELF_SIGNED|UNABLE_TO_|CERT_SIGNATURE/.test(code)) return `${whose} was issued by another authority`;
-  return `${whose} is not good: ${code}`;
 }

@@ -24,15 +24,16 @@ const settleTries = 3;
 /** With less than this share of its life left, a certificate should have been renewed. */
 const lateShare = 0.25;
 
-/** Throws CertificateError when the files do not do. */
-export async function openTlsIdentity(files: TlsConfig, log?: Logger): Promise<Identity> {
+/** Throws CertificateError when the files do not do. `nowMs` is the wall clock. */
+export async function openTlsIdentity(files: TlsConfig, log?: Logger, nowMs = Date.now): Promise<Identity> {
   const texts = await readCertificateTexts(files);
-  return new TlsIdentity(files, texts, log);
+  return new TlsIdentity(files, texts, log, nowMs);
 }
 
 class TlsIdentity implements Identity {
   readonly #files: TlsConfig;
   readonly #log: Logger | undefined;
+  readonly #nowMs: () => number;
   readonly #listeners = new Set<() => void>();
   readonly #watchers: FSWatcher[];
   readonly #timer: NodeJS.Timeout;
@@ -45,11 +46,12 @@ class TlsIdentity implements Identity {
   #isLate = false;
   #closed = false;
 
-  constructor(files: TlsConfig, texts: CertificateTexts, log?: Logger) {
+  constructor(files: TlsConfig, texts: CertificateTexts, log: Logger | undefined, nowMs: () => number) {
     this.#files = files;
     this.#log = log;
+    this.#nowMs = nowMs;
     this.#texts = texts;
-    this.#set = checkCertificates(texts, files, Date.now());
+    this.#set = checkCertificates(texts, files, this.#nowMs());
     this.#clientContext = createSecureContext(contextOf(this.#set));
     const folders = new Set([files.certFile, files.keyFile, files.caFile].map((file) => dirname(file)));
     this.#watchers = [...folders].map((folder) =>
@@ -77,7 +79,7 @@ class TlsIdentity implements Identity {
   }
 
   get secondsLeft(): number {
-    return (this.#set.validToMs - Date.now()) / 1_000;
+    return (this.#set.validToMs - this.#nowMs()) / 1_000;
   }
 
   get secureContext(): SecureContextOptions {
@@ -135,7 +137,7 @@ class TlsIdentity implements Identity {
       this.#refused = undefined;
       return;
     }
-    const set = checkCertificates(texts, this.#files, Date.now());
+    const set = checkCertificates(texts, this.#files, this.#nowMs());
     if (formatSpiffeId(set.id) !== this.id) {
       throw new CertificateError(this.#files.certFile, `is of ${formatSpiffeId(set.id)}; this process is ${this.id}`);
     }
@@ -157,7 +159,7 @@ class TlsIdentity implements Identity {
 
   #isNearItsEnd(): boolean {
     const { validFromMs, validToMs } = this.#set;
-    return validToMs - Date.now() < lateShare * (validToMs - validFromMs);
+    return validToMs - this.#nowMs() < lateShare * (validToMs - validFromMs);
   }
 
   #warnWhenLate(): void {

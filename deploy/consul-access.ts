@@ -1,5 +1,5 @@
 /** Writes policies and tokens into a Consul, where they are missing or not as they should be: at every start. */
-import type { ConsulApi } from "./consul-api.ts";
+import type { ConsulApi } from "#mesh/consul/consul-api.ts";
 import type { ConsulHolder } from "./consul-policies.ts";
 import { consulHolders, policyName, policyRules } from "./consul-policies.ts";
 import type { ConsulSecrets } from "./consul-secrets.ts";

@@ -5,7 +5,7 @@ import { get as getEncrypted } from "node:https";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ConsulApi } from "./consul-api.ts";
+import type { ConsulApi } from "#mesh/consul/consul-api.ts";
 import { consulHolders } from "./consul-policies.ts";
 import { ConsulRig } from "./consul-rig.ts";
 import { findConsul } from "./go-tool.ts";

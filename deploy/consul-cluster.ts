@@ -11,8 +11,8 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { ConsulApi } from "#mesh/consul/consul-api.ts";
 import { ensureConsulAccess } from "./consul-access.ts";
-import { ConsulApi } from "./consul-api.ts";
 import type { ConsulCertificates } from "./consul-certificates.ts";
 import { keepConsulCertificates } from "./consul-certificates.ts";
 import type { ConsulHolder } from "./consul-policies.ts";

@@ -1,5 +1,5 @@
 /** A real Consul for a test, on free ports: servers, an agent, policies, tokens. */
-import type { ConsulApi } from "./consul-api.ts";
+import type { ConsulApi } from "#mesh/consul/consul-api.ts";
 import { ConsulCluster } from "./consul-cluster.ts";
 import type { ConsulHolder } from "./consul-policies.ts";
 import type { ConsulServerCount } from "./consul-settings.ts";

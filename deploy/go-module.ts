@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { developerEnvironment, userCacheFolder } from "./config.ts";
 import { releaseRunLock, untilLocked } from "./run-lock.ts";
@@ -116,6 +116,7 @@ async function build(program: GoProgram, file: string, { log, path }: BuildHost)
   const { title, folder, downloadLimitMs, buildLimitMs } = program;
   const draft = `${file}.${process.pid}.part`;
   const flags = ["-trimpath", ...(program.linkerFlags === undefined ? [] : [`-ldflags=${program.linkerFlags}`])];
+  await removeDrafts(file);
   try {
     await withProgress(`downloading the Go modules of ${title}`, log, () =>
       go(folder, ["mod", "download"], downloadLimitMs, { PATH: path }),
@@ -134,6 +135,14 @@ async function build(program: GoProgram, file: string, { log, path }: BuildHost)
   } finally {
     await rm(draft, { force: true });
   }
+}
+
+/** Of builders that were killed: whoever holds the lock is the only one that builds. */
+async function removeDrafts(file: string): Promise<void> {
+  const isDraft = (name: string) =>
+    name.startsWith(basename(file)) && /^\.\d+\.part$/.test(name.slice(basename(file).length));
+  const drafts = (await readdir(userCacheFolder)).filter(isDraft);
+  await Promise.all(drafts.map((name) => rm(join(userCacheFolder, name), { force: true })));
 }
 
 /** Answers what it prints. Throws when it fails, or takes too long. */

@@ -1,4 +1,7 @@
-/** Consul's HTTP API as the bootstrap, operators' commands and tests call it, with one token. */
+/**
+ * Consul's HTTP API as the bootstrap, operators' commands and tests call it, with one token: policies and tokens,
+ * intentions, servers, which npm's `consul` does not reach. Services use consul-client.ts.
+ */
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { text } from "node:stream/consumers";

@@ -23,11 +23,11 @@ export type PublishedTally = {
   readonly answers: readonly Uint8Array[];
 };
 
-/** The tally publishes what is wanted this often, when there is a new frame. */
+/** The tally publishes what is wanted this often, also when nothing changed: so routers see that it would have told them. */
 export const publishEveryMs = 500;
 
-/** And this often when there is none, so that routers see that it would have told them. */
-export const publishAgainMs = 1_000;
+/** And this often where the answer is large. */
+export const publishLargeEveryMs = 1_000;
 
 /** A router serves no published answer that is older: it asks the tally. */
 export const publishedForMs = 1_500;
@@ -124,5 +124,6 @@ async function inflate(bytes: Uint8Array): Promise<readonly Uint8Array[]> {
   return answers;
 }
 
-if (publishAgainMs >= publishedForMs) throw new Error("published-tally: an answer must be told again before it is old");
-if (publishEveryMs > publishAgainMs) throw new Error("published-tally: a frame that stays is not told more often");
+if (publishLargeEveryMs >= publishedForMs)
+  throw new Error("published-tally: an answer must be told again before it is old");
+if (publishEveryMs > publishLargeEveryMs) throw new Error("published-tally: what is large is not told more often");

@@ -125,6 +125,7 @@ export const memoryLimits: MemoryLimits = {
 export const fanoutLimits: FanoutLimits = {
   heldMax: 1_000,
   polledMax: 256,
+  askedOnceMax: 1_000,
   lingerMs: 5_000,
   listenNamesMax: 100,
   listenLimitMs: 1_000,

@@ -3,12 +3,17 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import type { Redis } from "ioredis";
 import { bind, GrpcServer } from "#mesh/grpc-server.ts";
 import type { ServiceImplementation } from "#mesh/service-call.ts";
-import { GetTallyResponseSchema, TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
+import {
+  GetTallyResponseSchema,
+  GetTallyTableResponseSchema,
+  TallyService,
+} from "#proto/generated/urna/v1/tally_service_pb.js";
 import type { TallyView } from "#proto/published-tally.ts";
 import { packPublished, publishedForMs, ViewNames } from "#proto/published-tally.ts";
 import { RejectionError } from "#proto/rejections.ts";
 
 export const rootView: TallyView = { kind: "region", electionId: "e", regionId: "" };
+export const tableView: TallyView = { kind: "table", electionId: "e" };
 
 const names = new ViewNames("test");
 
@@ -18,6 +23,10 @@ export function answerAt(number: bigint, incarnation = 1n) {
     cut: { frame: { incarnation, number }, vector: [{ shardId: 0, batch: number }] },
     region: { ballots: number },
   };
+}
+
+export function tableAt(number: bigint) {
+  return { cut: answerAt(number).cut, regions: [{ regionId: "a", ballots: number }] };
 }
 
 export class ScriptedTally {
@@ -58,7 +67,7 @@ export class ScriptedTally {
       },
       async *getTallyTable() {
         self.asked += 1;
-        yield { cut: answerAt(self.#number).cut, regions: [{ regionId: "a" }] };
+        yield tableAt(self.#number);
       },
       async *recount() {
         yield { part: { case: "progress", value: { rowsCounted: 1n, rowsExpected: 2n } } };
@@ -86,11 +95,13 @@ export class ScriptedTally {
 export async function publish(redis: Redis, number: bigint, { incarnation = 1n, ageMs = 0, view = rootView } = {}) {
   const [seconds, microseconds] = await redis.time();
   const answer = answerAt(number, incarnation);
-  const packed = await packPublished(view, {
-    cut: create(GetTallyResponseSchema, answer).cut ?? { vector: [] },
-    publishedAtMs: Number(seconds) * 1_000 + Number(microseconds) / 1_000 - ageMs,
-    answers: [toBinary(GetTallyResponseSchema, create(GetTallyResponseSchema, answer))],
-  });
+  const { cut = { vector: [] } } = create(GetTallyResponseSchema, answer);
+  const encoded =
+    view.kind === "region"
+      ? toBinary(GetTallyResponseSchema, create(GetTallyResponseSchema, answer))
+      : toBinary(GetTallyTableResponseSchema, create(GetTallyTableResponseSchema, tableAt(number)));
+  const publishedAtMs = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - ageMs;
+  const packed = await packPublished(view, { cut, publishedAtMs, answers: [encoded] });
   const bytes = Buffer.from(packed ?? []);
   await redis.set(names.nameOf(view), bytes, "PX", publishedForMs);
   return await redis.publish(names.nameOf(view), bytes);

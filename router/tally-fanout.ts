@@ -14,6 +14,8 @@ export type FanoutLimits = {
   /** Views that are watched, and views that were merely asked for, that are listened for. */
   readonly heldMax: number;
   readonly polledMax: number;
+  /** Views that were asked for once and are remembered. */
+  readonly askedOnceMax: number;
   /** A view that was asked for is listened for so long. */
   readonly lingerMs: number;
   /** Names in one command to Redis, and how long it may take. */
@@ -41,6 +43,8 @@ export class TallyFanout {
   readonly dropped = new Map<DropReason, number>();
   readonly #parts: FanoutParts;
   readonly #wants = new Map<string, Want>();
+  /** Until when a second question counts; in the order of the first. */
+  readonly #askedOnce = new Map<string, number>();
   /** Names that Redis has confirmed. */
   readonly #listening = new Set<string>();
   readonly #fetching = new Map<string, Promise<void>>();
@@ -114,17 +118,29 @@ export class TallyFanout {
     return this.#parts.memory.pass(electionId, cut);
   }
 
-  /** Listens for the view for a while. Only for what the tally has answered: nobody listens for what does not exist. */
+  /**
+   * Listens for the view for a while, from the second time on that it is asked for within that while: to publish a view costs
+   * the tally more than to answer once. Only for what the tally has answered: nobody listens for what does not exist.
+   */
   want(view: TallyView): void {
     const { names, limits } = this.#parts;
     const name = names.nameOf(view);
-    const untilMs = performance.now() + limits.lingerMs;
+    const nowMs = performance.now();
+    const untilMs = nowMs + limits.lingerMs;
     const known = this.#wants.get(name);
-    if (known !== undefined) known.untilMs = untilMs;
+    if (known !== undefined) {
+      known.untilMs = untilMs;
+      return;
+    }
+    const again = (this.#askedOnce.get(name) ?? 0) > nowMs;
+    this.#askedOnce.delete(name);
+    if (!again) this.#askedOnce.set(name, untilMs);
     else if (this.#countWants(({ holds }) => holds === 0) < limits.polledMax) {
       this.#wants.set(name, { view, holds: 0, untilMs });
       void this.#arrange();
     }
+    const [longestAgo] = this.#askedOnce.keys();
+    if (this.#askedOnce.size > limits.askedOnceMax && longestAgo !== undefined) this.#askedOnce.delete(longestAgo);
   }
 
   /** Listens for the view until what is returned is called. */
@@ -152,9 +168,11 @@ export class TallyFanout {
     const told = Promise.withResolvers<void>();
     const wakers = this.#waiting.get(name) ?? new Set();
     this.#waiting.set(name, wakers.add(told.resolve));
-    const timer = setTimeout(told.resolve, limitMs);
-    signal.addEventListener("abort", () => told.resolve(), { once: true });
+    const leave = () => told.resolve();
+    const timer = setTimeout(leave, limitMs);
+    signal.addEventListener("abort", leave, { once: true });
     await told.promise;
+    signal.removeEventListener("abort", leave);
     clearTimeout(timer);
     wakers.delete(told.resolve);
     if (wakers.size === 0) this.#waiting.delete(name);

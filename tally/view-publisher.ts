@@ -10,9 +10,9 @@ import { GetTallyTableResponseSchema } from "#proto/generated/urna/v1/tally_serv
 import type { TallyView } from "#proto/published-tally.ts";
 import {
   packPublished,
-  publishAgainMs,
   publishEveryMs,
   publishedForMs,
+  publishLargeEveryMs,
   type ViewNames,
 } from "#proto/published-tally.ts";
 import type { Frame } from "./frame.ts";
@@ -24,7 +24,7 @@ export type PublisherLimits = {
   /** Answers and their bytes on their way to Redis at a time; one more answer may come on top. */
   readonly batchViews: number;
   readonly batchBytes: number;
-  /** An answer of so many bytes is not told again while its frame stays the same. */
+  /** An answer of so many bytes is told half as often. */
   readonly largeBytes: number;
   /** Regions of a table that are encoded in one turn. */
   readonly tableRegionsMax: number;
@@ -41,7 +41,7 @@ export type PublisherParts = {
 /** What became of an answer: too large, omitted because too many are wanted, or what Redis did with it. */
 export type PublishOutcome = "published" | "refused" | "unanswered" | "too_large" | "omitted";
 
-type Told = { readonly frameNumber: bigint; readonly atMs: number; readonly bytes: number };
+type Told = { readonly atMs: number; readonly bytes: number };
 type Wanted = { readonly name: string; readonly view: TallyView };
 type Packed = { readonly name: string; readonly bytes: Buffer };
 
@@ -103,10 +103,10 @@ export class ViewPublisher {
     let batch: Packed[] = [];
     let bytes = 0;
     for (const { name, view } of wanted) {
-      if (!this.#isDue(name, nowMs, frame)) continue;
+      if (!this.#isDue(name, nowMs)) continue;
       const packed = await this.#pack(view, frame);
       if (packed === undefined) continue;
-      this.#told.set(name, { frameNumber: frame.number, atMs: nowMs, bytes: packed.length });
+      this.#told.set(name, { atMs: nowMs, bytes: packed.length });
       batch.push({ name, bytes: packed });
       bytes += packed.length;
       if (batch.length < this.#parts.limits.batchViews && bytes < this.#parts.limits.batchBytes) continue;
@@ -135,10 +135,9 @@ export class ViewPublisher {
     return wanted.slice(0, limits.viewsMax);
   }
 
-  #isDue(name: string, nowMs: number, frame: Frame): boolean {
+  #isDue(name: string, nowMs: number): boolean {
     const told = this.#told.get(name);
-    if (told === undefined || told.frameNumber !== frame.number) return true;
-    return told.bytes < this.#parts.limits.largeBytes || nowMs - told.atMs >= publishAgainMs;
+    return told === undefined || told.bytes < this.#parts.limits.largeBytes || nowMs - told.atMs >= publishLargeEveryMs;
   }
 
   /** Undefined for what the tally would refuse to answer, and for what is too large. */

@@ -28,7 +28,7 @@ export type TelemetryOptions = {
   readonly service: AnnouncedService;
   /** `name`: of this instance, "router-0". */
   readonly config: { readonly name: string; readonly mesh: { readonly traces: TracesConfig | undefined } };
-  readonly mesh: Pick<Mesh, "directory">;
+  readonly mesh: Pick<Mesh, "directory" | "identity">;
   readonly log: Logger;
 };
 
@@ -57,7 +57,7 @@ export async function openTelemetry({ service, config, mesh, log }: TelemetryOpt
 function measureProcess(
   registry: Registry,
   service: AnnouncedService,
-  { directory }: TelemetryOptions["mesh"],
+  { directory, identity }: TelemetryOptions["mesh"],
   tracer: Tracer | undefined,
 ): void {
   const registers = [registry];
@@ -83,6 +83,16 @@ function measureProcess(
       this.set(directory.current.map.epoch);
     },
   });
+  if (identity !== undefined) {
+    new Gauge({
+      name: "urna_certificate_seconds_left",
+      help: "Until the certificate in use expires; negative afterwards",
+      registers,
+      collect() {
+        this.set(identity.secondsLeft);
+      },
+    });
+  }
   new Counter({
     name: "urna_trace_spans_total",
     help: "Spans of traces, by what became of them: exported, or dropped for want of a collector",

@@ -69,6 +69,8 @@ describe.skipIf(missing !== undefined)("ghz with a certificate", () => {
 
   test("does not believe a router whose certificate does not", async () => {
     const router = await rig.files("router", "router-1");
-    await expect(callsOf(router, await rig.files("client", "ghz"))).rejects.toThrow(/ghz ended with exit code 1: .*certificate/s);
+    await expect(callsOf(router, await rig.files("client", "ghz"))).rejects.toThrow(
+      /ghz ended with exit code 1: .*certificate/s,
+    );
   });
 });

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { ConsulAnnouncer } from "#mesh/consul/consul-announcer.ts";
 import { ConsulClient } from "#mesh/consul/consul-client.ts";
+import { ConsulTrouble } from "#mesh/consul/consul-trouble.ts";
 import type { Identity } from "#mesh/identity.ts";
 import { createLogger } from "#mesh/log.ts";
 import type { ServiceKind } from "#mesh/spiffe-id.ts";
@@ -20,6 +21,7 @@ import type { MeshEndpoints } from "./endpoints.ts";
 import { findConsul } from "./go-tool.ts";
 import type { ManagedProcess } from "./managed-process.ts";
 import type { PortName } from "./port-plan.ts";
+import { loopback } from "./postgres-settings.ts";
 import type { PostgresPlace } from "./postgres-standing.ts";
 import { PostgresAnnouncing } from "./postgres-standing.ts";
 import { findRedis } from "./redis-binary.ts";
@@ -99,7 +101,7 @@ export class MeshParts {
       folder: paths.certificates,
       certificates: [
         keptIdentity({ ...own, kind: "admin", name: operatorName }),
-        ...serviceNames(plan).map(([kind, name]) => keptIdentity({ ...own, kind, name })),
+        ...serviceNames(plan).map(([kind, name]) => keptIdentity({ ...own, kind, name }, hostsOf(kind))),
       ],
       log,
       ...(profile.certificateLifeMs === undefined ? {} : { lifeMs: profile.certificateLifeMs }),
@@ -137,7 +139,8 @@ export class MeshParts {
   announcePostgres(places: readonly PostgresPlace[], ownerPassword: string): void {
     const client = new ConsulClient({ ...this.#consulFiles("postgres"), cacheFile: "" });
     const log = createLogger("launcher", "silent");
-    const announcing = new PostgresAnnouncing(() => new ConsulAnnouncer(client, log), places, ownerPassword);
+    const trouble = new ConsulTrouble(client.address, log);
+    const announcing = new PostgresAnnouncing(() => new ConsulAnnouncer(client, trouble, log), places, ownerPassword);
     this.#announced = { announcing, client };
     announcing.start();
   }
@@ -184,6 +187,11 @@ export class MeshParts {
   #consulFiles(holder: ServiceKind | "postgres") {
     return { address: this.consul.address, caFile: this.consul.caFile, tokenFile: this.consul.tokenFile(holder) };
   }
+}
+
+/** Callers that are not of Urna, ghz for one, compare a router's certificate with the host that they call. */
+function hostsOf(kind: ServiceKind): readonly string[] {
+  return kind === "router" ? [loopback, "localhost"] : [];
 }
 
 function serviceNames(plan: ClusterPlan): [ServiceKind, string][] {

@@ -59,6 +59,8 @@ export function trustDomainOf(deployment: string): string {
 
 /** The one id that a certificate's alternative names ("DNS:a, URI:spiffe://…") bear; undefined for none of ours, or several. */
 export function spiffeIdOf(subjectAltName: string | undefined): SpiffeId | undefined {
+  // A name that holds a comma is in quotes: it could pretend to be several.
+  if (subjectAltName?.includes('"') === true) return undefined;
   const uris = (subjectAltName ?? "").split(", ").filter((name) => name.startsWith("URI:"));
   const [only = ""] = uris;
   return uris.length === 1 ? parseSpiffeId(only.slice("URI:".length)) : undefined;

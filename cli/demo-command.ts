@@ -11,6 +11,8 @@ type DemoOptions = {
   readonly dir?: string;
   readonly portBase?: number;
   readonly rate?: number;
+  readonly mesh?: boolean;
+  readonly consulServers?: 1 | 3;
   readonly replay?: boolean;
   readonly exit?: boolean;
   readonly json?: boolean;
@@ -30,6 +32,8 @@ export function addDemoCommand(program: Command, context: CommandContext, endWit
     .option("--dir <folder>", "where everything is kept (default: .urna)")
     .option("--port-base <n>", "first port; 0 for free ones", wholeNumber(0, 65_000))
     .option("--rate <n>", "votes a second (default: as fast as they are acknowledged)", wholeNumber(1, 10_000_000))
+    .option("--mesh", "with Consul (registry, health, UI), mutual TLS and Redis")
+    .option("--consul-servers <n>", "with --mesh: 1, or 3 to survive the loss of one (default: 1)", oneOrThree)
     .option("--replay", "send every ballot again; no count changes")
     .option("--exit", "stop after the check")
     .option("--json", "the last line of standard output is one JSON object")
@@ -42,9 +46,15 @@ export function addDemoCommand(program: Command, context: CommandContext, endWit
     command,
     "urna demo",
     "urna demo --ballots results.csv --shards 4 --exit --json",
+    "urna demo --mesh",
     "urna demo --dir /tmp/urna --port-base 0 --rate 20000",
     "npm start -- --replay",
   );
+}
+
+function oneOrThree(text: string): 1 | 3 {
+  if (text === "1" || text === "3") return text === "1" ? 1 : 3;
+  throw new InvalidArgumentError("It is not 1 or 3.");
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

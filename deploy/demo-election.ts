@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ElectionFile } from "#bench/election-file.ts";
 import { CallError } from "#mesh/call-error.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { ElectionState } from "#proto/generated/urna/v1/election_pb.js";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 import type { ShardNodeStatus } from "#proto/generated/urna/v1/mesh_service_pb.js";
@@ -16,12 +17,17 @@ const callLimitMs = 20_000;
 const patienceMs = 30_000;
 const pauseMs = 200;
 
-export type DemoMesh = { readonly routers: readonly string[]; readonly adminToken: string };
+export type DemoMesh = {
+  readonly routers: readonly string[];
+  readonly adminToken: string;
+  /** Undefined where routers speak plaintext. */
+  readonly identity?: Identity | undefined;
+};
 
 /** Creates and opens the election unless it is there; answers whether it was. */
 export async function ensureElection(mesh: DemoMesh, file: ElectionFile, signal: AbortSignal): Promise<boolean> {
   const [address = ""] = mesh.routers;
-  const client = createClient(ElectionService, address);
+  const client = createClient(ElectionService, address, mesh.identity);
   const options = { deadlineMs: callLimitMs, signal, headers: { authorization: `Bearer ${mesh.adminToken}` } };
   try {
     const { definition, electionId } = file;
@@ -45,7 +51,7 @@ export async function ensureElection(mesh: DemoMesh, file: ElectionFile, signal:
 /** Ballots in the tally, once every shard has been read. */
 export async function storedBallots(mesh: DemoMesh, electionId: string, signal: AbortSignal): Promise<number> {
   const [address = ""] = mesh.routers;
-  const client = createClient(TallyService, address);
+  const client = createClient(TallyService, address, mesh.identity);
   const until = performance.now() + patienceMs;
   try {
     for (;;) {
@@ -66,7 +72,7 @@ export async function watchTally(
   onFrame: (frame: WatchTallyResponse) => void,
 ): Promise<void> {
   for (let turn = 0; !signal.aborted; turn++) {
-    const client = createClient(TallyService, mesh.routers[turn % mesh.routers.length] ?? "");
+    const client = createClient(TallyService, mesh.routers[turn % mesh.routers.length] ?? "", mesh.identity);
     try {
       for await (const frame of client.watchTally({ electionId }, { signal })) onFrame(frame);
     } catch {
@@ -82,7 +88,7 @@ export async function watchTally(
 export async function meshNodes(mesh: DemoMesh, shards: number): Promise<readonly ShardNodeStatus[]> {
   const until = performance.now() + patienceMs;
   for (let turn = 0; ; turn++) {
-    const client = createClient(MeshService, mesh.routers[turn % mesh.routers.length] ?? "");
+    const client = createClient(MeshService, mesh.routers[turn % mesh.routers.length] ?? "", mesh.identity);
     const nodes = await client.getMeshStatus({}, { deadlineMs: callLimitMs }).then(
       (status) => status.nodes,
       () => [],

@@ -2,7 +2,7 @@
  * What `npm start` runs: a cluster on this machine, a real election replayed through it, and the proof that the tally is
  * the file. In this order: read the file, start the cluster, make the election, replay, check, stay up.
  */
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { ElectionFile } from "#bench/election-file.ts";
 import { readElectionFile } from "#bench/election-file.ts";
 import { replay } from "#bench/replay.ts";
@@ -11,8 +11,10 @@ import { checkTally } from "#bench/tally-check.ts";
 import type { RecountProgress, WatchTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { buildWeb } from "#web/build.ts";
 import { startedByNpm } from "./config.ts";
+import type { ConsulServerCount } from "./consul-settings.ts";
 import type { DemoMesh } from "./demo-election.ts";
 import { ensureElection, meshNodes, storedBallots, watchTally } from "./demo-election.ts";
+import { invitation } from "./demo-invitation.ts";
 import type { DemoFacts } from "./demo-result.ts";
 import { demoJson } from "./demo-result.ts";
 import { DemoScreen } from "./demo-screen.ts";
@@ -35,6 +37,9 @@ export type DemoOptions = {
   readonly dir?: string | undefined;
   readonly portBase?: number | undefined;
   readonly rate?: number | undefined;
+  /** Consul, mutual TLS and Redis as well. */
+  readonly mesh?: boolean | undefined;
+  readonly consulServers?: ConsulServerCount | undefined;
   readonly replay?: boolean | undefined;
   readonly exit?: boolean | undefined;
   readonly json?: boolean | undefined;
@@ -89,7 +94,11 @@ class Demo {
     for (const warning of file.warnings) this.#screen.line(`warning: ${warning}`);
     const cluster = await this.#startCluster();
     this.#signal.throwIfAborted();
-    const mesh = { routers: cluster.endpoints.routers.map(({ grpc }) => grpc), adminToken: cluster.adminToken() };
+    const mesh = {
+      routers: cluster.endpoints.routers.map(({ grpc }) => grpc),
+      adminToken: cluster.adminToken(),
+      identity: cluster.identity,
+    };
     await this.#replayUnlessStored(mesh, file);
     this.#signal.throwIfAborted();
     await this.#check(mesh, file);
@@ -100,7 +109,8 @@ class Demo {
   async stayUp(): Promise<void> {
     const cluster = this.#cluster;
     if (cluster === undefined) return;
-    for (const text of this.#invitation(cluster)) this.#screen.line(text);
+    const { endpoints, paths } = cluster;
+    for (const text of invitation(endpoints, paths, this.#electionId, folderDefault)) this.#screen.line(text);
     if (this.#signal.aborted) return;
     await new Promise((resolve) => this.#signal.addEventListener("abort", resolve, { once: true }));
   }
@@ -113,14 +123,15 @@ class Demo {
   }
 
   async #startCluster(): Promise<EmbeddedCluster> {
-    const { shards, routers, portBase } = this.#options;
+    const { shards, routers, portBase, consulServers = 1 } = this.#options;
+    const mesh = this.#options.mesh ? { consulServers } : undefined;
     const dir = resolve(this.#options.dir ?? folderDefault);
     const started = performance.now();
     const signal = this.#signal;
     const webRoot = runPaths(dir).web;
     await buildWeb(webRoot);
     const log = (line: string) => this.#screen.line(line);
-    this.#cluster = await EmbeddedCluster.start({ dir, shards, routers, portBase, webRoot, log, signal });
+    this.#cluster = await EmbeddedCluster.start({ dir, shards, routers, portBase, webRoot, mesh, log, signal });
     this.#screen.line(`everything serves after ${((performance.now() - started) / 1_000).toFixed(1)} s`);
     this.#screen.line(`results page: ${this.#cluster.endpoints.web}`);
     return this.#cluster;
@@ -197,27 +208,6 @@ class Demo {
     const say = (matches: boolean, what: string) => this.#screen.line(`${matches ? "✓" : "✗ NOT:"} ${what}`);
     say(verdict.tallyMatchesFile, "the tally equals the file by candidate, by county and by precinct, at one cut");
     say(verdict.recountMatchesTally, "a recount of the stored rows agrees with the tally");
-  }
-
-  #invitation({ endpoints, paths }: EmbeddedCluster): string[] {
-    const { web, routers } = endpoints;
-    const [{ grpc = "", connect = "" } = {}] = routers;
-    const electionId = this.#electionId;
-    const body = `{"electionId":"${electionId}"}`;
-    const server = basename(paths.root) === folderDefault ? "" : ` --server ${grpc}`;
-    return [
-      "",
-      `Results page    ${web}`,
-      `gRPC            ${grpc}   (reflection is on)`,
-      `Everything else ${paths.endpointsFile}`,
-      "",
-      "Try:",
-      `  curl -s -H 'content-type: application/json' -d '${body}' ${connect}/urna.v1.TallyService/GetTally`,
-      `  grpcurl -plaintext -d '${body}' ${grpc} urna.v1.TallyService/GetTally`,
-      `  npx urna tally ${electionId} --watch${server}`,
-      "",
-      "Ctrl-C stops everything; npm start goes on with the stored votes.",
-    ];
   }
 }
 

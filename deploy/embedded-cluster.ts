@@ -11,11 +11,13 @@
  *   cluster-control.ts what it can be asked while it runs
  */
 
+import type { Identity } from "#mesh/identity.ts";
 import { LauncherControl } from "./cluster-control.ts";
 import { bringUp, takeDown, untilServing } from "./cluster-life.ts";
 import type { EmbeddedClusterOptions } from "./cluster-options.ts";
 import { ClusterParts } from "./cluster-parts.ts";
 import type { Endpoints } from "./endpoints.ts";
+import type { MeshParts } from "./mesh-parts.ts";
 import { ownerUrl } from "./postgres-session.ts";
 import { RunFolder } from "./run-folder.ts";
 import type { RunPaths } from "./run-paths.ts";
@@ -65,6 +67,16 @@ export class EmbeddedCluster {
   /** As endpoints.json says now. */
   get endpoints(): Endpoints {
     return this.#parts.endpoints();
+  }
+
+  /** An admin's, with which services are asked; undefined where they speak plaintext. */
+  get identity(): Identity | undefined {
+    return this.#parts.mesh?.identity;
+  }
+
+  /** Consul and certificates; undefined where there are none. */
+  get mesh(): MeshParts | undefined {
+    return this.#parts.mesh;
   }
 
   get directoryFile(): string {

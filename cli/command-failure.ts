@@ -4,7 +4,7 @@ import { CallError } from "#mesh/call-error.ts";
 import { LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
 import { catalogueEntry, RejectionError } from "#proto/rejections.ts";
 import type { ExitCode } from "./exit-code.ts";
-import { exitCode, NotVerifiedError, UnreachableError, UsageError } from "./exit-code.ts";
+import { exitCode, NotVerifiedError, RollStoppedError, UnreachableError, UsageError } from "./exit-code.ts";
 import { plainText } from "./text-table.ts";
 
 export type CommandFailure = {
@@ -20,6 +20,7 @@ export function commandFailure(cause: unknown): CommandFailure | undefined {
   if (cause instanceof RejectionError) return refusal(cause);
   if (cause instanceof UsageError) return plainFailure(exitCode.usage, "USAGE", cause.message);
   if (cause instanceof UnreachableError) return plainFailure(exitCode.unreachable, "UNREACHABLE", cause.message);
+  if (cause instanceof RollStoppedError) return plainFailure(exitCode.refused, "ROLL_STOPPED", cause.message);
   if (cause instanceof NotVerifiedError || cause instanceof LedgerFormatError) return doubt(cause);
   if (cause instanceof CallError) return plainFailure(exitCode.unreachable, cause.code, callAdvice(cause));
   // Commander has written its own message by then, except under --json.

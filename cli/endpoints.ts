@@ -17,6 +17,8 @@ export type Endpoints = {
   }[];
   /** Absolute. */
   readonly adminTokenFile: string | undefined;
+  /** Where the launcher can be asked to restart processes. */
+  readonly controlSocket: string | undefined;
   /** What a caller shows on gRPC; undefined in a run that speaks plaintext. Paths are absolute. */
   readonly tls: TlsConfig | undefined;
   /** The agent of a run that has one. */
@@ -44,6 +46,7 @@ export function parseEndpoints(file: string, text: string): Endpoints {
     throw new UsageError(`${file}: schema_version ${String(document["schema_version"])} is not ${schemaVersion}`);
   }
   const tokenFile = document["admin_token_file"];
+  const controlSocket = document["control_socket"];
   return {
     file,
     routers: reader.list(document["routers"], "routers").map((router) => reader.listener(router, "routers")),
@@ -63,6 +66,7 @@ export function parseEndpoints(file: string, text: string): Endpoints {
     tls: reader.files(document["tls"], "tls", { certFile: "cert_file", keyFile: "key_file", caFile: "ca_file" }),
     consul: reader.consul(document["consul"]),
     adminTokenFile: typeof tokenFile === "string" ? resolve(dirname(file), tokenFile) : undefined,
+    controlSocket: typeof controlSocket === "string" ? resolve(dirname(file), controlSocket) : undefined,
   };
 }
 

@@ -17,6 +17,9 @@ export class UsageError extends Error {}
 /** Nobody answers. The message says in one sentence what to do. */
 export class UnreachableError extends Error {}
 
+/** A cluster was not restarted, or not wholly. The message says why, and how to go on. */
+export class RollStoppedError extends Error {}
+
 /** Something was checked, and is not what it claims to be. The message says why in one sentence. */
 export class NotVerifiedError extends Error {}
 

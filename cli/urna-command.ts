@@ -13,6 +13,7 @@ import { exitCode } from "./exit-code.ts";
 import { addKeysCommand } from "./keys-command.ts";
 import { addReceiptCommand } from "./receipt-command.ts";
 import { addRecountCommand } from "./recount-command.ts";
+import { addRollCommand } from "./roll-command.ts";
 import { addShardCommand } from "./shard-command.ts";
 import { addStatusCommand } from "./status-command.ts";
 import { addTallyCommand } from "./tally-command.ts";
@@ -60,6 +61,7 @@ function urnaProgram(context: CommandContext, endWith: (code: number) => void): 
   addRecountCommand(program, context, endWith);
   addAuditCommand(program, context, endWith);
   addShardCommand(program, context, endWith);
+  addRollCommand(program, context);
   return withExamples(
     program,
     "urna demo                         a cluster on this machine, and a real election replayed",

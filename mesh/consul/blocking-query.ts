@@ -22,16 +22,13 @@ export type BlockingQueryParts = {
 };
 
 /** By chance something between half and all of it, so that not all ask at once; also how soon a frozen agent is noticed. */
-const waitMs = 6_000;
+const waitMs = 4_000;
 /** Consul adds up to a sixteenth of the wait, and has to answer. */
-const graceMs = 3_000;
+const graceMs = 2_500;
 /** Between two queries, however fast things change. */
 const leastMs = 150;
 /** When Consul names no index, waiting would not wait. */
 const noIndexMs = 1_000;
-
-/** No answer for so long means that Consul does not answer. */
-export const silenceMs = waitMs * (1 + 1 / 16) + graceMs;
 
 export class BlockingQuery {
   readonly #parts: BlockingQueryParts;
@@ -64,8 +61,8 @@ export class BlockingQuery {
 
   #ask(signal: AbortSignal): Promise<ConsulAnswer> {
     const { client, path, recurse = false, bytesMax } = this.#parts;
-    const wait = waitMs * (0.5 + Math.random() / 2);
+    const wait = Math.round(waitMs * (0.5 + Math.random() / 2));
     const query = { stale: true, recurse, index: this.#index, waitMs: wait };
-    return client.read(path, query, { limitMs: wait * (1 + 1 / 16) + graceMs, bytesMax, signal });
+    return client.read(path, query, { limitMs: Math.ceil(wait * (1 + 1 / 16)) + graceMs, bytesMax, signal });
   }
 }

@@ -9,7 +9,7 @@ import type { Logger } from "#mesh/log.ts";
 import { within } from "#mesh/time-limit.ts";
 import type { CallOptions, ConsulClient } from "./consul-client.ts";
 import { ConsulError } from "./consul-client.ts";
-import { ConsulTrouble } from "./consul-trouble.ts";
+import type { ConsulTrouble } from "./consul-trouble.ts";
 import { RetryPause } from "./retry-pause.ts";
 import { registrationOf, statusCheckId, statusTtlMs } from "./service-registration.ts";
 
@@ -32,19 +32,13 @@ export class ConsulAnnouncer implements Announcer {
   /** What the agent holds, as far as is known. */
   #registered = "";
   #told: (ServiceStatus & { readonly atMs: number }) | undefined;
-  #workedAtMs = performance.now();
   #wake: () => void = () => undefined;
   #running: Promise<void> | undefined;
 
-  constructor(client: ConsulClient, log: Logger) {
+  constructor(client: ConsulClient, trouble: ConsulTrouble, log: Logger) {
     this.#client = client;
     this.#log = log;
-    this.#trouble = new ConsulTrouble(client.address, log);
-  }
-
-  /** Why the registry may show something else; empty when it does not. */
-  get trouble(): string {
-    return this.#trouble.sentence(performance.now());
+    this.#trouble = trouble;
   }
 
   /** After `withdraw` nothing is announced any more. */
@@ -74,7 +68,6 @@ export class ConsulAnnouncer implements Announcer {
       this.#wake = woken.resolve;
       try {
         await this.#bringUpToDate();
-        this.#workedAtMs = performance.now();
         this.#pause.reset();
         this.#trouble.worked(what);
         await this.#nextTurn(woken.promise);
@@ -141,7 +134,7 @@ export class ConsulAnnouncer implements Announcer {
     this.#told = undefined;
     if (failure.kind === "missing")
       this.#log.info("the agent of Consul has forgotten this process: it registers again");
-    else this.#trouble.failed(what, failure, this.#workedAtMs);
+    else this.#trouble.failed(what, failure);
     await this.#pause.wait(this.#ending.signal);
   }
 

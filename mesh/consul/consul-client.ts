@@ -147,7 +147,7 @@ export class ConsulClient {
     const url = new URL(`/v1${path}`, this.#config.address);
     for (const name of ["stale", "recurse"] as const) if (query[name] === true) url.searchParams.set(name, "");
     if (query.index !== undefined) url.searchParams.set("index", String(query.index));
-    if (query.waitMs !== undefined) url.searchParams.set("wait", `${Math.round(query.waitMs)}ms`);
+    if (query.waitMs !== undefined) url.searchParams.set("wait", `${query.waitMs}ms`);
     const limit = AbortSignal.timeout(limitMs);
     const ends = AbortSignal.any([signal, limit, this.#closing.signal]);
     const headers = { "X-Consul-Token": this.#token };
@@ -191,9 +191,15 @@ function answerOf({ statusCode = 0, headers }: IncomingMessage, text: string): C
   return {
     body: statusCode === 404 ? undefined : parsed(text),
     index: Number(header("x-consul-index")) || 0,
-    hasLeader: header("x-consul-knownleader") !== "false" && Number(header("x-consul-lastcontact")) < lastContactMsMax,
+    hasLeader: header("x-consul-query-backend") === "streaming" || isLed(headers),
     filtered: header("x-consul-results-filtered-by-acls") === "true",
   };
+}
+
+/** What an agent keeps by a stream of changes names no leader. */
+function isLed(headers: IncomingMessage["headers"]): boolean {
+  const silentMs = Number(headers["x-consul-lastcontact"] ?? 0);
+  return headers["x-consul-knownleader"] !== "false" && silentMs < lastContactMsMax;
 }
 
 function parsed(text: string): unknown {

@@ -11,7 +11,7 @@ import { within } from "#mesh/time-limit.ts";
 import { BlockingQuery } from "./blocking-query.ts";
 import type { ConsulAnswer, ConsulClient } from "./consul-client.ts";
 import { ConsulError } from "./consul-client.ts";
-import { ConsulTrouble } from "./consul-trouble.ts";
+import type { ConsulTrouble } from "./consul-trouble.ts";
 import type { DirectoryCache } from "./directory-cache.ts";
 import { EndedProcesses } from "./ended-processes.ts";
 import { mapKey } from "./map-document.ts";
@@ -20,6 +20,7 @@ import { parseInstances } from "./service-instances.ts";
 
 export type ConsulDirectoryParts = {
   readonly client: ConsulClient;
+  readonly trouble: ConsulTrouble;
   readonly cache: DirectoryCache;
   readonly log: Logger;
   /** How long to wait for a first view when there is none in the cache. */
@@ -54,7 +55,7 @@ export async function openConsulDirectory(parts: ConsulDirectoryParts): Promise<
   const directory = new ConsulDirectory(parts, cached);
   const { firstViewLimitMs = firstViewMs, startsWithoutMap = false } = parts;
   const limitMs = cached !== undefined || startsWithoutMap ? fresherViewMs : firstViewLimitMs;
-  if (await directory.firstView(limitMs)) return directory;
+  if (await directory.firstView(limitMs, startsWithoutMap && cached === undefined)) return directory;
   if (cached !== undefined || startsWithoutMap) {
     parts.log.warn({ because: directory.trouble }, "started without a view from Consul");
     return directory;
@@ -70,9 +71,8 @@ export class ConsulDirectory implements Directory {
   readonly #trouble: ConsulTrouble;
   readonly #closing = new AbortController();
   readonly #listeners = new Set<(view: DirectoryView) => void>();
-  /** By source; none before its first answer. */
-  readonly #heardAtMs = new Map<Source, number>();
-  readonly #openedAtMs = performance.now();
+  /** What has answered at least once. */
+  readonly #heard = new Set<Source>();
   readonly #faults = new Map<Source, ReadonlySet<string>>();
   #view: DirectoryView;
   #toldMapProblem = "";
@@ -82,7 +82,7 @@ export class ConsulDirectory implements Directory {
     this.#parts = parts;
     this.#view = cached ?? noView;
     this.#picture = new RegistryPicture(cached, performance.now());
-    this.#trouble = new ConsulTrouble(parts.client.address, parts.log);
+    this.#trouble = parts.trouble;
     for (const source of Object.keys(sources) as Source[]) void this.#follow(source);
   }
 
@@ -101,7 +101,7 @@ export class ConsulDirectory implements Directory {
   }
 
   hasEnded(process: string): boolean {
-    return !this.#trouble.isThere && this.#ended.has(process, performance.now());
+    return !this.#trouble.has(sources.shards) && this.#ended.has(process, performance.now());
   }
 
   onChange(listener: (view: DirectoryView) => void): () => void {
@@ -121,12 +121,12 @@ export class ConsulDirectory implements Directory {
     this.#listeners.clear();
   }
 
-  /** Whether there was one from Consul within the limit. */
-  async firstView(limitMs: number): Promise<boolean> {
+  /** Whether there was one from Consul within the limit, or at least an answer that there is none. */
+  async firstView(limitMs: number, orNone: boolean): Promise<boolean> {
     const until = performance.now() + limitMs;
     while (performance.now() < until) {
       this.#show();
-      if (this.#heardAtMs.size === 3 && this.#picture.mapProblem === "") return true;
+      if (this.#heard.size === 3 && (orNone || this.#picture.mapProblem === "")) return true;
       await delay(pollMs);
     }
     return false;
@@ -168,7 +168,7 @@ export class ConsulDirectory implements Directory {
       this.#failed(source, error instanceof ConsulError ? error : new ConsulError("failed", (error as Error).message));
       return;
     }
-    this.#heardAtMs.set(source, nowMs);
+    this.#heard.add(source);
     this.#trouble.worked(sources[source]);
     this.#show();
   }
@@ -195,7 +195,7 @@ export class ConsulDirectory implements Directory {
   }
 
   #failed(source: Source, error: ConsulError): void {
-    this.#trouble.failed(sources[source], error, this.#heardAtMs.get(source) ?? this.#openedAtMs);
+    this.#trouble.failed(sources[source], error);
   }
 
   #startedAnew(): void {
@@ -217,7 +217,7 @@ export class ConsulDirectory implements Directory {
     const view = this.#picture.view(performance.now());
     const problem = this.#picture.mapProblem ?? "";
     // Before everything was heard once, what is missing may be on the way.
-    if (this.#heardAtMs.size === 3 && problem !== this.#toldMapProblem) {
+    if (this.#heard.size === 3 && problem !== this.#toldMapProblem) {
       const { epoch } = this.#view.map;
       if (problem === "") log.info({ epoch: view?.map.epoch }, "the shard map in Consul is taken over");
       else log.warn({ because: problem, inUse: epoch }, "the shard map in Consul is not taken over");

@@ -5,6 +5,7 @@ import { ConsulAnnouncer } from "./consul-announcer.ts";
 import { ConsulClient } from "./consul-client.ts";
 import type { ConsulDirectory } from "./consul-directory.ts";
 import { openConsulDirectory } from "./consul-directory.ts";
+import { ConsulTrouble } from "./consul-trouble.ts";
 import { DirectoryCache } from "./directory-cache.ts";
 import type { IntentionBook } from "./intention-book.ts";
 import { openIntentionBook } from "./intention-book.ts";
@@ -27,12 +28,13 @@ export async function openConsulMesh(
   options: ConsulMeshOptions = {},
 ): Promise<ConsulMesh> {
   const client = new ConsulClient(config);
+  const trouble = new ConsulTrouble(config.address, log);
   try {
     const cache = new DirectoryCache(config.cacheFile, log);
-    const intentions = await openIntentionBook({ client, file: intentionsFile(config), log });
-    const directory = await openConsulDirectory({ client, cache, log, ...options });
-    const announcer = new ConsulAnnouncer(client, log);
-    const mapPublisher = new ConsulMapPublisher(client, log);
+    const intentions = await openIntentionBook({ client, trouble, file: intentionsFile(config), log });
+    const directory = await openConsulDirectory({ client, trouble, cache, log, ...options });
+    const announcer = new ConsulAnnouncer(client, trouble, log);
+    const mapPublisher = new ConsulMapPublisher(client, trouble, log);
     const parts = [directory, announcer, intentions, mapPublisher, client];
     const close = () => {
       for (const part of parts) part.close();

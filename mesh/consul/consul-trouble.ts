@@ -1,47 +1,56 @@
-/** Whether Consul answers: one log line when it stops, one when it does again, and a sentence for a health line meanwhile. */
+/**
+ * Whether Consul gives this process what it asks for: one log line when it stops, one when it does again, and a sentence
+ * for a health line meanwhile.
+ */
 import type { Logger } from "#mesh/log.ts";
 import type { ConsulError } from "./consul-client.ts";
+
+type Failing = { readonly sinceMs: number; readonly refused: boolean };
 
 export class ConsulTrouble {
   readonly #log: Logger;
   readonly #address: string;
-  /** What does not work, and since when by the monotonic clock. */
-  readonly #failing = new Map<string, { readonly sinceMs: number; error: ConsulError }>();
+  readonly #openedAtMs = performance.now();
+  /** By what was asked for; monotonic. */
+  readonly #workedAtMs = new Map<string, number>();
+  readonly #failing = new Map<string, Failing>();
 
   constructor(address: string, log: Logger) {
     this.#address = address;
     this.#log = log;
   }
 
-  get isThere(): boolean {
-    return this.#failing.size > 0;
+  /** Whether this is what does not work. */
+  has(what: string): boolean {
+    return this.#failing.has(what);
   }
 
   /** `what`: "the shard map". */
-  failed(what: string, error: ConsulError, lastGoodMs: number): void {
-    const before = this.#failing.get(what);
-    // A revoked token is another trouble than an agent that is gone, and another thing to do.
-    const isNews = before === undefined || (error.kind !== before.error.kind && error.kind !== "failed");
-    if (isNews && ![...this.#failing.values()].some(({ error: { message } }) => message === error.message)) {
-      this.#log.warn(
-        { consul: this.#address, because: error.message },
-        `Consul does not give ${what}; the last one stays`,
-      );
+  failed(what: string, { kind, message }: ConsulError): void {
+    const refused = kind === "refused";
+    const failing = [...this.#failing.values()];
+    // An agent that is gone fails everything; a token that is refused is another trouble, and another thing to do.
+    if (failing.length === 0 || (refused && !failing.some((each) => each.refused))) {
+      const words = refused ? `Consul refuses ${what}` : `Consul does not give ${what}`;
+      this.#log.warn({ consul: this.#address, because: message }, `${words}; what it gave last stays in use`);
     }
-    this.#failing.set(what, { sinceMs: before?.sinceMs ?? lastGoodMs, error });
+    const sinceMs = this.#failing.get(what)?.sinceMs ?? this.#workedAtMs.get(what) ?? this.#openedAtMs;
+    this.#failing.set(what, { sinceMs, refused });
   }
 
   worked(what: string): void {
+    this.#workedAtMs.set(what, performance.now());
     if (!this.#failing.delete(what) || this.#failing.size > 0) return;
-    this.#log.info({ consul: this.#address }, "Consul answers again");
+    this.#log.info({ consul: this.#address }, "Consul gives everything again");
   }
 
   /** Empty when there is none. */
   sentence(nowMs: number): string {
-    const [first] = [...this.#failing.values()].sort((a, b) => a.sinceMs - b.sinceMs);
-    if (first === undefined) return "";
-    const seconds = Math.max(1, Math.round((nowMs - first.sinceMs) / 1000));
-    const says = first.error.kind === "refused" ? "refuses this process's token" : "does not answer";
-    return `Consul ${says} since ${seconds} s`;
+    const failing = [...this.#failing.values()];
+    if (failing.length === 0) return "";
+    const sinceMs = Math.min(...failing.map((each) => each.sinceMs));
+    const seconds = Math.max(1, Math.round((nowMs - sinceMs) / 1000));
+    const refused = failing.some((each) => each.refused);
+    return `Consul ${refused ? "refuses this process's token" : "does not answer"} since ${seconds} s`;
   }
 }

@@ -8,7 +8,7 @@ import type { Logger } from "#mesh/log.ts";
 import { BlockingQuery } from "./blocking-query.ts";
 import type { ConsulAnswer, ConsulClient } from "./consul-client.ts";
 import { ConsulError } from "./consul-client.ts";
-import { ConsulTrouble } from "./consul-trouble.ts";
+import type { ConsulTrouble } from "./consul-trouble.ts";
 import { replaceFile } from "./directory-cache.ts";
 import type { IntentionRule } from "./intention-rules.ts";
 import { isAllowed, parseIntentions } from "./intention-rules.ts";
@@ -16,7 +16,12 @@ import { isAllowed, parseIntentions } from "./intention-rules.ts";
 const bytesMax = 4_000_000;
 const what = "the intentions";
 
-export type IntentionBookParts = { readonly client: ConsulClient; readonly file: string; readonly log: Logger };
+export type IntentionBookParts = {
+  readonly client: ConsulClient;
+  readonly trouble: ConsulTrouble;
+  readonly file: string;
+  readonly log: Logger;
+};
 
 /** With what an earlier process has seen, where there is something. */
 export async function openIntentionBook(parts: IntentionBookParts): Promise<IntentionBook> {
@@ -33,17 +38,14 @@ export async function openIntentionBook(parts: IntentionBookParts): Promise<Inte
 
 export class IntentionBook implements Intentions {
   readonly #parts: IntentionBookParts;
-  readonly #trouble: ConsulTrouble;
   readonly #closing = new AbortController();
   readonly #listeners = new Set<() => void>();
   #rules: readonly IntentionRule[];
-  #heardAtMs = performance.now();
   #writing: Promise<void> = Promise.resolve();
 
   constructor(parts: IntentionBookParts, rules: readonly IntentionRule[]) {
     this.#parts = parts;
     this.#rules = rules;
-    this.#trouble = new ConsulTrouble(parts.client.address, parts.log);
     const query = new BlockingQuery({
       client: parts.client,
       path: "/config/service-intentions",
@@ -52,11 +54,6 @@ export class IntentionBook implements Intentions {
       onFailure: (error) => this.#failed(error),
     });
     void query.follow(this.#closing.signal);
-  }
-
-  /** Why operators may have written something else since; empty when they have not. */
-  get trouble(): string {
-    return this.#trouble.sentence(performance.now());
   }
 
   allows(source: string, destination: string): boolean {
@@ -86,8 +83,7 @@ export class IntentionBook implements Intentions {
       this.#failed(new ConsulError("refused", "Consul lets this token see no intentions"));
       return;
     }
-    this.#heardAtMs = performance.now();
-    this.#trouble.worked(what);
+    this.#parts.trouble.worked(what);
     if (JSON.stringify(rules) === JSON.stringify(this.#rules)) return;
     this.#rules = rules;
     const denied = rules.filter(({ allows }) => !allows).map(({ source, destination }) => `${source} → ${destination}`);
@@ -105,6 +101,6 @@ export class IntentionBook implements Intentions {
   }
 
   #failed(error: ConsulError): void {
-    this.#trouble.failed(what, error, this.#heardAtMs);
+    this.#parts.trouble.failed(what, error);
   }
 }

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 const leastMs = 200;
-const greatestMs = 5_000;
+const greatestMs = 3_000;
 
 export class RetryPause {
   readonly #random: () => number;

@@ -8,6 +8,7 @@ import type { Logger } from "#mesh/log.ts";
 import type { ShardClaim, ShardMapPublisher } from "#mesh/shard-map-publisher.ts";
 import type { ConsulClient } from "./consul-client.ts";
 import { ConsulError } from "./consul-client.ts";
+import type { ConsulTrouble } from "./consul-trouble.ts";
 import type { MapDocument } from "./map-document.ts";
 import {
   claimsPrefix,
@@ -21,6 +22,7 @@ import {
 } from "./map-document.ts";
 import { RetryPause } from "./retry-pause.ts";
 
+const what = "a place for the shard map";
 const lookEveryMs = 2_000;
 const readLimitMs = 2_000;
 /** As many claims as there can be shards, each at most as large as Consul allows. */
@@ -31,6 +33,7 @@ type Entry = { readonly key: string; readonly text: string; readonly modifyIndex
 
 export class ConsulMapPublisher implements ShardMapPublisher {
   readonly #client: ConsulClient;
+  readonly #trouble: ConsulTrouble;
   readonly #log: Logger;
   readonly #closing = new AbortController();
   readonly #pause = new RetryPause();
@@ -39,8 +42,9 @@ export class ConsulMapPublisher implements ShardMapPublisher {
   #running: Promise<void> | undefined;
   #told = "";
 
-  constructor(client: ConsulClient, log: Logger) {
+  constructor(client: ConsulClient, trouble: ConsulTrouble, log: Logger) {
     this.#client = client;
+    this.#trouble = trouble;
     this.#log = log;
   }
 
@@ -62,12 +66,13 @@ export class ConsulMapPublisher implements ShardMapPublisher {
       try {
         if (this.#claim !== undefined) await this.#publish(this.#claim);
         this.#pause.reset();
+        this.#trouble.worked(what);
         const pauseMs = lookEveryMs * (0.75 + Math.random() / 2);
         await Promise.race([woken.promise, delay(pauseMs, undefined, { signal }).catch(() => undefined)]);
       } catch (error) {
         if (signal.aborted) return;
-        const { message, kind } = error instanceof ConsulError ? error : { message: String(error), kind: "failed" };
-        if (kind !== "conflict") this.#tell(message);
+        const failure = error instanceof ConsulError ? error : new ConsulError("failed", String(error));
+        if (failure.kind !== "conflict") this.#trouble.failed(what, failure);
         await this.#pause.wait(signal);
       }
     }

@@ -75,8 +75,9 @@ export class RouterMetrics {
     gauge("urna_router_connected_shards", "Shards with an open stream to their writer", gauges.connectedShards);
   }
 
-  /** Called once; without Redis there is no fan-out. */
+  /** Called once; without Redis there is no fan-out, and all answers come from the tally. */
   watchTally(registry: Registry, { reads }: TallyRelay, fanout: TallyFanout | undefined): void {
+    if (fanout === undefined) return;
     const registers = [registry];
     new Counter({
       name: "urna_router_tally_reads_total",
@@ -88,7 +89,6 @@ export class RouterMetrics {
         for (const [source, answers] of reads) this.inc({ source }, answers);
       },
     });
-    if (fanout === undefined) return;
     new Counter({
       name: "urna_router_tally_dropped_total",
       help: "Answers of Redis that were not taken, by reason: late, behind, unreadable, no_room",

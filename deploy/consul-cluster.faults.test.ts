@@ -72,7 +72,7 @@ describe.skipIf(missing !== undefined)("three Consul servers", () => {
     await untilWritten();
   });
 
-  test("the loss of two refuses writes, and what was written before is there when they are back", async () => {
+  test("the loss of two acknowledges no write, and what was written before is there when they are back", async () => {
     await write();
     const before = written;
     const lost = ["consul-server-0", "consul-server-1"];
@@ -80,7 +80,9 @@ describe.skipIf(missing !== undefined)("three Consul servers", () => {
     await expect(rig.as("shard").put("/kv/urna/map", { epoch: -1 })).rejects.toThrow(/with 500: |timeout/);
     for (const name of lost) await rig.process(name).start();
     await rig.cluster.untilReady();
-    expect(await rig.as("router").get("/kv/urna/map?raw&consistent")).toEqual({ epoch: before });
+    // The write that was not acknowledged may have stayed in the log of the one that was left: then it is made now.
+    const { epoch } = (await rig.as("router").get("/kv/urna/map?raw&consistent")) as { epoch: number };
+    expect([before, -1]).toContain(epoch);
     await untilWritten();
   });
 

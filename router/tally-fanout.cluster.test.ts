@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { findRedis } from "#deploy/redis-binary.ts";
-import { placeOf, redisClient } from "#deploy/redis-client.ts";
+import { redisClient, restrictedPlace } from "#deploy/redis-client.ts";
 import { RedisRig } from "#deploy/redis-rig.ts";
 import { toolSkipReason } from "#deploy/tool-requirement.ts";
 import { waitFor } from "#deploy/wait-for.ts";
@@ -39,7 +39,9 @@ describe.skipIf(missing !== undefined)("a router reads tallies through Redis", (
     await tally.start();
     const shards = [{ shardId: 0, slots: [[0, 16_383] as const], nodes: ["127.0.0.1:1"] }];
     const view = { deployment: "test", map: { epoch: 1, shards }, tally: `127.0.0.1:${tally.port}` };
-    router = await openHarness(new HandDirectory(view), {}, undefined, placeOf(rig));
+    // The rights that docs/redis.md names.
+    const place = await restrictedPlace(rig, redis, ["time", "get", "subscribe", "unsubscribe"]);
+    router = await openHarness(new HandDirectory(view), {}, undefined, place);
     client = createClient(TallyService, `127.0.0.1:${router.router.grpc.port}`);
     await waitFor("the router's Redis", limitMs, async () =>
       (await metric("urna_router_redis_up")) === 1 ? true : undefined,

@@ -3,7 +3,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { findRedis } from "#deploy/redis-binary.ts";
-import { placeOf, redisClient } from "#deploy/redis-client.ts";
+import { redisClient, restrictedPlace } from "#deploy/redis-client.ts";
 import { RedisRig } from "#deploy/redis-rig.ts";
 import { toolSkipReason } from "#deploy/tool-requirement.ts";
 import { waitFor } from "#deploy/wait-for.ts";
@@ -48,7 +48,8 @@ describe.skipIf(missing !== undefined)("the tally publishes through Redis", () =
     await waitFor("Redis", limitMs, () => redis.flushall().catch(() => undefined));
     heard.clear();
     mesh = await ScriptedMesh.start({ shards: 1 });
-    tally = await mesh.openTally(placeOf(rig));
+    // The rights that docs/redis.md names.
+    tally = await mesh.openTally(await restrictedPlace(rig, redis, ["time", "set", "publish", "pubsub|channels"]));
   });
 
   afterEach(async () => {

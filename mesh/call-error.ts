@@ -13,6 +13,11 @@ export class CallError extends Error {
   }
 }
 
+/** What is wrong between the certificates of the two ends, or with their speaking TLS at all; undefined when that is not it. */
+export function tlsProblemOf({ message }: CallError): string | undefined {
+  return /TLS: (.*?)(?:\.? Resolution note: .*)?$/s.exec(message)?.[1];
+}
+
 export function callErrorCode(code: number): CallErrorCode {
   const name = status[code];
   return name === undefined ? "UNKNOWN" : (name as CallErrorCode);

@@ -24,7 +24,9 @@ export function standingOf(parts: AnnouncedRouter): Standing {
   const { epoch } = directory.current.map;
   const away = links.links.filter(({ connected }) => !connected).map(({ shardId }) => shardId);
   const lost = away.length === links.links.length ? ("critical" as const) : ("warning" as const);
+  const refusals = links.allNodes.flatMap(({ refusal }) => (refusal === undefined ? [] : [refusal]));
   const troubles = [
+    ...refusals.map((line) => ({ level: lost, line })),
     ...(away.length === 0 ? [] : [{ level: lost, line: `no writer of ${away.map((id) => `shard ${id}`).join(", ")}` }]),
     ...(admission.votes < fullShare * admission.votesMax ? [] : [{ level: "warning", line: "overloaded" } as const]),
     ...[directory.trouble, ...parts.troubles()].flatMap((line) =>

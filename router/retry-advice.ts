@@ -16,13 +16,23 @@ export class RetryAdvice {
   readonly #reason: RejectionReason;
   readonly #pauseMs: () => number;
   readonly #random: () => number;
+  readonly #because: () => string | undefined;
   readonly #pool: RejectionError[] = [];
   #madeAtMs = Number.NEGATIVE_INFINITY;
   #turn = 0;
 
-  /** `pauseMs`: how long a wait is worth while, now; it is bounded, and stretched by up to a half by chance. */
-  constructor(reason: RejectionReason, pauseMs: () => number, random = Math.random) {
+  /**
+   * `pauseMs`: how long a wait is worth while, now; it is bounded, and stretched by up to a half by chance. `because`: the
+   * message, where there is more to say than the catalogue's.
+   */
+  constructor(
+    reason: RejectionReason,
+    pauseMs: () => number,
+    random = Math.random,
+    because: () => string | undefined = () => undefined,
+  ) {
     this.#reason = reason;
+    this.#because = because;
     this.#pauseMs = pauseMs;
     this.#random = random;
   }
@@ -37,9 +47,10 @@ export class RetryAdvice {
   #make(nowMs: number): void {
     this.#madeAtMs = nowMs;
     const pauseMs = Math.min(pauseMsMax, Math.max(pauseMsMin, this.#pauseMs()));
+    const message = this.#because();
     for (let i = 0; i < poolSize; i++) {
       const retryAfterMs = Math.round(pauseMs * (1 + this.#random() / 2));
-      this.#pool[i] = new RejectionError(this.#reason, undefined, retryAfterMs);
+      this.#pool[i] = new RejectionError(this.#reason, message, retryAfterMs);
     }
   }
 }

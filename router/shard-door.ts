@@ -47,8 +47,13 @@ export class ShardDoor {
   #absentSinceMs: number | undefined;
   #stuck = false;
 
-  /** `trial` and the listener are the breaker's. */
-  constructor(limits: DoorLimits, trial: () => Promise<boolean>, nowMs: number) {
+  /** `trial` and the listener are the breaker's; `because` says why the shard cannot be reached, where that is known. */
+  constructor(
+    limits: DoorLimits,
+    trial: () => Promise<boolean>,
+    nowMs: number,
+    because: () => string | undefined = () => undefined,
+  ) {
     this.#limits = limits;
     this.#breaker = new ShardBreaker(limits, trial);
     this.#delay = new QueueDelay(limits.queueDelay);
@@ -58,7 +63,8 @@ export class ShardDoor {
     this.#overloaded = new RetryAdvice("OVERLOADED", () =>
       this.#rate.pauseMs(this.#view.waiting + this.#view.outstanding),
     );
-    this.#unavailable = new RetryAdvice("SHARD_UNAVAILABLE", () => 2 * limits.trialAfterMs);
+    const pauseMs = () => 2 * limits.trialAfterMs;
+    this.#unavailable = new RetryAdvice("SHARD_UNAVAILABLE", pauseMs, Math.random, because);
   }
 
   get state(): BreakerState {

@@ -73,6 +73,7 @@ export class ShardLink {
   #log: ShardLog | undefined;
   #nextFrameId = 1;
   #stream: OpenStream | undefined;
+  #saidRefusal: string | undefined;
   #flushing = false;
   #probing = false;
 
@@ -80,7 +81,8 @@ export class ShardLink {
     this.#parts = parts;
     this.#queue = new VoteQueue(parts.table);
     this.shardId = parts.nodes.shardId;
-    this.door = new ShardDoor(parts.limits, () => this.#commits(), performance.now());
+    const trial = () => this.#commits();
+    this.door = new ShardDoor(parts.limits, trial, performance.now(), () => parts.nodes.refusal);
     this.door.onBreakerChange((state) => {
       parts.log.warn({ shard: this.shardId, state }, "the shard's circuit breaker");
       if (state === "open") this.#letGo();
@@ -159,9 +161,17 @@ export class ShardLink {
     for (let tries = 0; !signal.aborted; tries++) {
       const writer = await this.#parts.nodes.findWriter();
       if (signal.aborted) return;
+      this.#sayRefusal();
       if (writer !== undefined && (await this.#serve(writer))) tries = 0;
       await delay(backoffMs(tries), undefined, { signal, ref: false }).catch(() => {});
     }
+  }
+
+  /** Why the shard lets nobody of this router in: once, until it changes. */
+  #sayRefusal(): void {
+    const { refusal } = this.#parts.nodes;
+    if (refusal !== undefined && refusal !== this.#saidRefusal) this.#parts.log.warn({ shard: this.shardId }, refusal);
+    this.#saidRefusal = refusal;
   }
 
   /** Whether the stream has answered anything. */

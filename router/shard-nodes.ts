@@ -1,5 +1,6 @@
 /** The nodes of one shard: which of them is the writer, and unary calls to it. */
 import { setTimeout as delay } from "node:timers/promises";
+import { CallError, tlsProblemOf } from "#mesh/call-error.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import type { Identity } from "#mesh/identity.ts";
@@ -33,6 +34,7 @@ export class ShardNodes {
   readonly #clients = new Map<string, ShardClient>();
   #nodes: readonly string[];
   #writer: ShardWriter | undefined;
+  #refusal: string | undefined;
 
   constructor(shardId: number, nodes: readonly string[], identity: Identity | undefined) {
     this.shardId = shardId;
@@ -42,6 +44,14 @@ export class ShardNodes {
 
   get nodes(): readonly string[] {
     return this.#nodes;
+  }
+
+  /**
+   * Why the shard's nodes take no calls from this router, or this router none of theirs: an intention, a certificate.
+   * Undefined once one of them has answered.
+   */
+  get refusal(): string | undefined {
+    return this.#refusal;
   }
 
   /** The directory has a new list; connections to nodes that are not on it are closed. */
@@ -58,8 +68,12 @@ export class ShardNodes {
   /** Undefined when a node cannot be reached in time, or will not say. */
   async status(node: string, limitMs = statusLimitMs): Promise<ShardNodeStatus | undefined> {
     try {
-      return (await this.#client(node).getShardStatus({}, { deadlineMs: limitMs })).status;
-    } catch {
+      const { status } = await this.#client(node).getShardStatus({}, { deadlineMs: limitMs });
+      this.#refusal = undefined;
+      return status;
+    } catch (cause) {
+      const refusal = refusalOf(cause);
+      if (refusal !== undefined) this.#refusal = `shard ${this.shardId} cannot be reached: ${refusal}`;
       return undefined;
     }
   }
@@ -103,7 +117,8 @@ export class ShardNodes {
       if (endsAt - performance.now() - pause < tryMsMin) break;
       await delay(pause);
     }
-    throw new RejectionError("SHARD_UNAVAILABLE", `shard ${this.shardId} has no writer that is ready`);
+    const because = this.#refusal ?? `shard ${this.shardId} has no writer that is ready`;
+    throw new RejectionError("SHARD_UNAVAILABLE", because);
   }
 
   /**
@@ -147,7 +162,18 @@ export class ShardNodes {
   }
 }
 
+/** Undefined for what is nobody's decision: a node that is away, or slow. */
+function refusalOf(cause: unknown): string | undefined {
+  if (cause instanceof RejectionError) return cause.reason === "PERMISSION_DENIED" ? cause.message : undefined;
+  return cause instanceof CallError ? tlsProblemOf(cause) : undefined;
+}
+
 /** Refusals that another try, or another writer, may not give. */
 function goesAway({ reason }: RejectionError): boolean {
-  return reason === "SHARD_UNAVAILABLE" || reason === "OUTCOME_UNKNOWN" || reason === "DEADLINE_PASSED";
+  return (
+    reason === "PERMISSION_DENIED" ||
+    reason === "SHARD_UNAVAILABLE" ||
+    reason === "OUTCOME_UNKNOWN" ||
+    reason === "DEADLINE_PASSED"
+  );
 }

@@ -10,8 +10,8 @@ export type AnnouncedNode = Pick<ShardServiceParts, "name" | "shardId" | "node" 
   readonly grpc: HostPort;
   readonly metricsServer: HostPort;
   readonly waitingVotesMax: number;
-  /** Why discovery may be out of date; empty when it is not. */
-  readonly discoveryTrouble: () => string;
+  /** Why a part is out of order that the node can do without for now; empty ones are not shown. */
+  readonly troubles: () => readonly string[];
 };
 
 /** From this share of its queue on a shard is called overloaded. */
@@ -60,11 +60,10 @@ function troublesOf(parts: AnnouncedNode) {
   const { node, metrics, waitingVotesMax } = parts;
   const because = notReadyBecause(parts);
   const waiting = node.state.kind === "writing" ? node.state.writer.waitingVotes : 0;
-  const discovery = parts.discoveryTrouble();
   return [
     ...(because === "" ? [] : [{ level: "critical", line: because } as const]),
     ...(waiting < fullShare * waitingVotesMax ? [] : [{ level: "warning", line: "overloaded" } as const]),
     ...(metrics.commitMsP99 < slowCommitMs ? [] : [{ level: "warning", line: "commits are slow" } as const]),
-    ...(discovery === "" ? [] : [{ level: "warning", line: discovery } as const]),
+    ...parts.troubles().flatMap((line) => (line === "" ? [] : [{ level: "warning", line } as const])),
   ];
 }

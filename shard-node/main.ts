@@ -99,7 +99,7 @@ await runService(
       grpc,
       metricsServer,
       waitingVotesMax: config.queueLimits.votesMax,
-      discoveryTrouble: () => directory.trouble,
+      troubles: () => [directory.trouble, identity?.trouble ?? ""],
     };
     const announcing = new Announcing(mesh.announcer, () => standingOf(announced));
     node.onChange(() => {

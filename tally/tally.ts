@@ -110,7 +110,10 @@ export async function openTally({ config, mesh, log, fail, startAnew, ...options
   const health = new TallyHealth(grpc, roster.readings);
   const announced = { name: config.name, addresses, readings: roster.readings, watchers, audits };
   const announcing = new Announcing(mesh.announcer, () =>
-    standingOf({ ...announced, troubles: () => [directory.trouble, publisher?.trouble() ?? ""] }),
+    standingOf({
+      ...announced,
+      troubles: () => [directory.trouble, publisher?.trouble() ?? "", identity?.trouble ?? ""],
+    }),
   );
   const tick = () => {
     if (frames.tick()) measured.frameMade();

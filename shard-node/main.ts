@@ -18,6 +18,7 @@
  *   announcement     how the node stands, for the registry
  *   drain            how the node ends
  *   frame-trace      where the time of a recorded frame goes
+ *   map-claim        which slots are this shard's, for the map that routers follow
  *   standby-monitor  the standby's state; metrics; postgres-session every connection, reader-pool those that read
  */
 import { randomBytes } from "node:crypto";
@@ -33,6 +34,7 @@ import { standingOf } from "./announcement.ts";
 import { readConfig } from "./config.ts";
 import { drainShardNode } from "./drain.ts";
 import { HomeReader } from "./home-reader.ts";
+import { MapClaim } from "./map-claim.ts";
 import { ShardMetrics } from "./metrics.ts";
 import { ShardNode } from "./node.ts";
 import { ReaderPool } from "./reader-pool.ts";
@@ -51,7 +53,7 @@ await runService(
   config.name,
   async (life) => {
     const process = `${config.name}/${randomBytes(6).toString("hex")}`;
-    const mesh = await openMesh(config.mesh, log);
+    const mesh = await openMesh(config.mesh, log, { startsWithoutMap: true });
     const telemetry = await openTelemetry({ service: "urna-shard", config, mesh, log });
     const { registry, tracer } = telemetry;
     const metrics = new ShardMetrics(registry);
@@ -102,8 +104,10 @@ await runService(
       troubles: () => [directory.trouble, identity?.trouble ?? ""],
     };
     const announcing = new Announcing(mesh.announcer, () => standingOf(announced));
+    const mapClaim = new MapClaim(node, mesh.mapPublisher);
     node.onChange(() => {
       showState();
+      mapClaim.tell();
       announcing.tell();
     });
     monitor.start();

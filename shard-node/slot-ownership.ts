@@ -23,6 +23,18 @@ export class SlotOwnership {
     return new SlotOwnership(owned);
   }
 
+  /** In order, as few as can be. */
+  get ranges(): SlotRange[] {
+    const ranges: SlotRange[] = [];
+    for (let first = this.#owned.indexOf(1); first !== -1; ) {
+      const end = this.#owned.indexOf(0, first);
+      const last = (end === -1 ? slotCount : end) - 1;
+      ranges.push([first, last]);
+      first = this.#owned.indexOf(1, last + 1);
+    }
+    return ranges;
+  }
+
   ownsAll(nullifiers: Uint8Array): boolean {
     for (let offset = 0; offset < nullifiers.length; offset += nullifierBytes) {
       if (!this.owns(nullifiers, offset)) return false;

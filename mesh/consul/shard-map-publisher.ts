@@ -49,6 +49,7 @@ export class ConsulMapPublisher implements ShardMapPublisher {
   }
 
   claim(claim: ShardClaim | undefined): void {
+    if (JSON.stringify(claim) === JSON.stringify(this.#claim)) return;
     this.#claim = claim;
     this.#wake();
     this.#running ??= this.#run(this.#closing.signal);

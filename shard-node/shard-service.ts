@@ -196,5 +196,6 @@ function statusOf(parts: ShardServiceParts): MessageInitShape<typeof ShardNodeSt
     votes: BigInt(writer.head.treeSize),
     waitingVotes: BigInt(writer.waitingVotes),
     mapEpoch: BigInt(writer.head.mapEpoch),
+    slots: writer.ownership.ranges.map(([first, last]) => ({ first, last })),
   };
 }

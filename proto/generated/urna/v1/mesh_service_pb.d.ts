@@ -107,6 +107,13 @@ export declare type ShardNodeStatus = Message<"urna.v1.ShardNodeStatus"> & {
    * @generated from field: uint64 standby_lag_bytes = 11;
    */
   standbyLagBytes: bigint;
+
+  /**
+   * What the shard owns, as its database says; only the writer's are given.
+   *
+   * @generated from field: repeated urna.v1.SlotRange slots = 12;
+   */
+  slots: SlotRange[];
 };
 
 /**
@@ -114,6 +121,29 @@ export declare type ShardNodeStatus = Message<"urna.v1.ShardNodeStatus"> & {
  * Use `create(ShardNodeStatusSchema)` to create a new message.
  */
 export declare const ShardNodeStatusSchema: GenMessage<ShardNodeStatus>;
+
+/**
+ * @generated from message urna.v1.SlotRange
+ */
+export declare type SlotRange = Message<"urna.v1.SlotRange"> & {
+  /**
+   * @generated from field: uint32 first = 1;
+   */
+  first: number;
+
+  /**
+   * Included.
+   *
+   * @generated from field: uint32 last = 2;
+   */
+  last: number;
+};
+
+/**
+ * Describes the message urna.v1.SlotRange.
+ * Use `create(SlotRangeSchema)` to create a new message.
+ */
+export declare const SlotRangeSchema: GenMessage<SlotRange>;
 
 /**
  * @generated from enum urna.v1.ShardRole

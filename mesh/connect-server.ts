@@ -31,7 +31,19 @@ import { within } from "#mesh/time-limit.ts";
 import { requestBytesMax } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
 
+/** Limits of the web server; docs/calls.md has them in one table. */
 const connectionsMax = 10_000;
+/** Then the connection is closed after the answer, so that callers are spread over the routers anew now and then. */
+const requestsPerConnectionMax = 10_000;
+const httpLimits = {
+  maxHeaderSize: 16 * 1024,
+  /** A caller has so long to send its headers, and its whole request. */
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 2_500,
+  /** A connection without a request; longer than load balancers keep one. */
+  keepAliveTimeout: 75_000,
+} as const;
 
 export type ConnectServerOptions = {
   readonly log?: Logger;
@@ -67,8 +79,9 @@ export class ConnectServer {
     });
     for (const binding of bindings) this.#addService(router, binding);
     this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-    this.#server = createServer((request, response) => this.#answer(request, response));
+    this.#server = createServer(httpLimits, (request, response) => this.#answer(request, response));
     this.#server.maxConnections = connectionsMax;
+    this.#server.maxRequestsPerSocket = requestsPerConnectionMax;
   }
 
   /** Port 0 asks for a free one. */

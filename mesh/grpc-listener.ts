@@ -8,6 +8,7 @@ import { createServer } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import type { Server } from "@grpc/grpc-js";
 import { ServerCredentials } from "@grpc/grpc-js";
+import { connectionsMax } from "#mesh/grpc-server-options.ts";
 import { formatHostPort, type HostPort, parseHostPort } from "#mesh/host-port.ts";
 import type { Identity } from "#mesh/identity.ts";
 import type { Logger } from "#mesh/log.ts";
@@ -46,6 +47,7 @@ export class GrpcListener {
     if (wanted === undefined) throw new Error(`GrpcServer: "${address}" is not host:port`);
     const server = this.#identity === undefined ? this.#plaintextServer() : this.#tlsServer(this.#identity);
     this.#server = server;
+    server.maxConnections = connectionsMax;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(wanted.port, wanted.host, () => {

@@ -5,7 +5,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type {
   ServerDuplexStream,
-  ServerOptions,
   ServerUnaryCall,
   ServerWritableStream,
   sendUnaryData,
@@ -21,7 +20,8 @@ import { Departure } from "#mesh/departure.ts";
 import { GrpcCallContext } from "#mesh/grpc-call-context.ts";
 import { grpcDefinition } from "#mesh/grpc-definition.ts";
 import { GrpcListener } from "#mesh/grpc-listener.ts";
-import { typedStatuses } from "#mesh/grpc-typed-status.ts";
+import type { ConnectionAge } from "#mesh/grpc-server-options.ts";
+import { grpcServerOptions } from "#mesh/grpc-server-options.ts";
 import type { HostPort } from "#mesh/host-port.ts";
 import type { Identity } from "#mesh/identity.ts";
 import type { Intentions } from "#mesh/intentions.ts";
@@ -41,8 +41,6 @@ import type { RejectionError } from "#proto/rejections.ts";
 
 export { bind } from "#mesh/service-call.ts";
 
-/** Calls at once on one connection; HTTP/2 makes further ones wait in the client. */
-const concurrentCallsMax = 4_096;
 /** Responses of a stream in both directions that may be on their way at once. */
 const unsentMax = 512;
 /** How long what was on its way when GOAWAY was said may take to arrive. */
@@ -59,6 +57,8 @@ export type GrpcServerOptions = {
   readonly telemetry?: ServerTelemetry;
   /** Bytes of one request message; beyond it the caller gets INVALID_REQUEST. Default: requestBytesMax. */
   readonly messageBytesMax?: number;
+  /** Of a server for callers from outside. Default: connections last. */
+  readonly connectionAge?: ConnectionAge;
 };
 
 type ServedMethod = { readonly rpc: string; readonly telemetry: MethodTelemetry };
@@ -82,7 +82,7 @@ export class GrpcServer {
     this.#telemetry = options.telemetry;
     const { identity, intentions = noIntentions } = options;
     this.#gate = identity === undefined ? undefined : new CallGate(identity.spiffeId.kind, intentions);
-    this.#server = new Server(serverOptions(options.messageBytesMax ?? requestBytesMax));
+    this.#server = new Server(grpcServerOptions(options.messageBytesMax ?? requestBytesMax, options.connectionAge));
     this.#listener = new GrpcListener(this.#server, identity, options.log);
     for (const binding of bindings) {
       this.#server.addService(grpcDefinition(binding), this.#handlers(binding));
@@ -257,19 +257,6 @@ export class GrpcServer {
     this.#activeCalls -= 1;
     if (this.#activeCalls === 0) this.#onIdle?.();
   }
-}
-
-function serverOptions(messageBytesMax: number): ServerOptions {
-  return {
-    interceptors: [typedStatuses],
-    "grpc.max_receive_message_length": messageBytesMax,
-    "grpc.max_send_message_length": -1,
-    "grpc.max_concurrent_streams": concurrentCallsMax,
-    "grpc.keepalive_time_ms": 30_000,
-    "grpc.keepalive_timeout_ms": 10_000,
-    // Not switched off, though nobody reads its books: without them forceShutdown finds no connection to cut.
-    "grpc.enable_channelz": 1,
-  };
 }
 
 function rpcName(method: DescMethod & { readonly parent: DescService }): string {

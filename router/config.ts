@@ -1,6 +1,7 @@
 /** Everything that can be set about a router: the only place here that reads the environment. */
 import { readFileSync } from "node:fs";
 import { ConfigError, ConfigReader } from "#mesh/config-reader.ts";
+import type { ConnectionAge } from "#mesh/grpc-server-options.ts";
 import { formatHostPort } from "#mesh/host-port.ts";
 import type { MeshConfig } from "#mesh/mesh-config.ts";
 import { readMeshConfig } from "#mesh/mesh-config.ts";
@@ -26,6 +27,8 @@ export type RouterConfig = {
   readonly metricsListen: string;
   /** Origins of web pages that may call besides the router's own. */
   readonly allowedOrigins: readonly string[];
+  /** How long connections of gRPC callers last. */
+  readonly connectionAge: ConnectionAge;
   /** Folder of the built page. */
   readonly webRoot: string | undefined;
   /** Votes from their arrival to their outcome; beyond them callers are told OVERLOADED (I9). */
@@ -49,6 +52,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     metricsListen: formatHostPort(reader.hostPort("URNA_METRICS_LISTEN")),
     allowedOrigins: reader.list("URNA_ALLOWED_ORIGINS"),
     webRoot: reader.optional("URNA_WEB_ROOT"),
+    connectionAge: {
+      ageMs: reader.integer("URNA_CONNECTION_AGE_MS", { min: 1_000, max: 86_400_000, fallback: 30 * 60_000 }),
+      ...connectionEnd,
+    },
     waitingVotesMax: reader.integer("URNA_WAITING_VOTES_MAX", {
       min: batchRequestVotesMax,
       max: 1_000_000,
@@ -108,6 +115,12 @@ export const linkLimits: LinkLimits & ResendLimits = {
   roundsMax: 4,
 };
 
+/** How a connection of gRPC callers ends. */
+export const connectionEnd = { graceMs: 600_000, idleMs: 900_000 };
+
+/** A stream of votes ends by itself after so long: before its connection, however old that is, is cut under it. */
+export const streamAgeMs = 540_000;
+
 /** Votes of one stream that may be unsettled, or settled and not yet taken. */
 export const streamVotesMax = 8_192;
 
@@ -141,4 +154,5 @@ export const drainGraceMs = 2_000;
 if (admissionLimits.votesMax < batchRequestVotesMax) throw new Error("config: a router must hold one batch");
 if (linkLimits.outstandingVotesMax < frameVotesMax) throw new Error("config: a shard must be sent one whole frame");
 if (linkLimits.trialLimitMs <= pulseMs) throw new Error("config: a trial must see a live shard's pulse");
+if (streamAgeMs >= connectionEnd.graceMs) throw new Error("config: streams must end before their connections");
 if (streamVotesMax >= admissionLimits.votesMax) throw new Error("config: one stream must not fill a router");

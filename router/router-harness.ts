@@ -15,7 +15,7 @@ import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js
 import type { Outcome } from "#proto/generated/urna/v1/vote_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 import { evenSlotRanges } from "#proto/slots.ts";
-import { admissionLimits } from "./config.ts";
+import { admissionLimits, connectionEnd } from "./config.ts";
 import type { Router, RouterOptions } from "./router.ts";
 import { openRouter } from "./router.ts";
 import type { Homes } from "./scripted-shard.ts";
@@ -143,6 +143,7 @@ export async function openHarness(
     connectListen: "127.0.0.1:0",
     metricsListen: "127.0.0.1:0",
     allowedOrigins: [],
+    connectionAge: { ageMs: 3_600_000, ...connectionEnd },
     waitingVotesMax: admissionLimits.votesMax,
     webRoot: undefined,
     adminToken,

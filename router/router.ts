@@ -7,6 +7,8 @@ import type { HostPort } from "#mesh/host-port.ts";
 import type { Logger } from "#mesh/log.ts";
 import type { Mesh } from "#mesh/mesh.ts";
 import { RedisLink } from "#mesh/redis-link.ts";
+import type { ServiceBinding } from "#mesh/service-call.ts";
+import type { Telemetry } from "#mesh/telemetry.ts";
 import { openTelemetry } from "#mesh/telemetry.ts";
 import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 import { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
@@ -29,6 +31,7 @@ import {
   linkLimits,
   lookUpLimitMs,
   memoryLimits,
+  streamAgeMs,
   streamVotesMax,
 } from "./config.ts";
 import { drainRouter } from "./drain.ts";
@@ -38,6 +41,7 @@ import { Gate } from "./gate.ts";
 import { RouterHealth } from "./health.ts";
 import { ledgerService } from "./ledger-service.ts";
 import { meshService } from "./mesh-service.ts";
+import type { RouterGauges } from "./metrics.ts";
 import { RouterMetrics } from "./metrics.ts";
 import type { ResendLimits } from "./resends.ts";
 import { RetryAdvice } from "./retry-advice.ts";
@@ -66,7 +70,9 @@ export type RouterOptions = {
   readonly mesh: Mesh;
   readonly log: Logger;
   /** Other limits than the usual ones. */
-  readonly limits?: Partial<AdmissionLimits & LinkLimits & ResendLimits & { readonly drainSettleMs: number }>;
+  readonly limits?: Partial<
+    AdmissionLimits & LinkLimits & ResendLimits & { readonly drainSettleMs: number; readonly streamAgeMs: number }
+  >;
 };
 
 /** One stream must not fill a router. */
@@ -82,8 +88,31 @@ function openFanout({ name, redis: place }: RouterConfig, deployment: string, lo
   return new TallyFanout({ link, names: new ViewNames(deployment), memory, limits: fanoutLimits });
 }
 
+function makeServers(bindings: readonly ServiceBinding[], { config, mesh, log }: RouterOptions, telemetry: Telemetry) {
+  const { identity, intentions } = mesh;
+  const { allowedOrigins, connectionAge, webRoot } = config;
+  const grpcTelemetry = telemetry.entrance("grpc");
+  const grpc = new GrpcServer(bindings, { log, identity, intentions, telemetry: grpcTelemetry, connectionAge });
+  const connect = new ConnectServer(bindings, {
+    log,
+    telemetry: telemetry.entrance("connect"),
+    allowedOrigins,
+    fallback: webHandler(webRoot),
+  });
+  return { grpc, connect };
+}
+
+function gaugesOf(links: ShardLinks, admission: Admission): RouterGauges {
+  return {
+    waitingVotes: () => links.links.reduce((sum, { waiting }) => sum + waiting, 0),
+    waitingBytes: () => admission.bytes,
+    outstandingVotes: () => links.links.reduce((sum, link) => sum + link.held - link.waiting, 0),
+    connectedShards: () => links.links.filter(({ connected }) => connected).length,
+  };
+}
+
 export async function openRouter({ config, mesh, log, limits }: RouterOptions): Promise<Router> {
-  const { directory, identity, intentions } = mesh;
+  const { directory, identity } = mesh;
   const telemetry = await openTelemetry({ service: "urna-router", config, mesh, log });
   const { registry } = telemetry;
   const metrics = new RouterMetrics(registry);
@@ -110,7 +139,16 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
   casting.connect(links);
   const fanout = openFanout(config, directory.current.deployment, log);
   const relay = new TallyRelay({ directory, identity }, fanout);
-  const voteParts = { casting, metrics, cache, links, gate, streamVotesMax: streamVotesMaxOf(config) };
+  const voteParts = {
+    casting,
+    metrics,
+    cache,
+    links,
+    gate,
+    streamVotesMax: streamVotesMaxOf(config),
+    streamAgeMs,
+    ...limits,
+  };
   const adminToken = new AdminToken(config.adminToken);
   const bindings = [
     bind(VoteService, voteService(voteParts), encodedVoteService(voteParts)),
@@ -119,14 +157,7 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     bind(TallyService, relay.service),
     bind(MeshService, meshService(links, directory)),
   ];
-  const grpc = new GrpcServer(bindings, { log, identity, intentions, telemetry: telemetry.entrance("grpc") });
-  const { allowedOrigins, webRoot } = config;
-  const connect = new ConnectServer(bindings, {
-    log,
-    telemetry: telemetry.entrance("connect"),
-    allowedOrigins,
-    fallback: webHandler(webRoot),
-  });
+  const { grpc, connect } = makeServers(bindings, { config, mesh, log }, telemetry);
   const metricsServer = await telemetry.listen(config.metricsListen);
   const addresses = {
     grpc: await grpc.listen(config.grpcListen),
@@ -135,7 +166,7 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
   };
   const announced = { name: config.name, addresses, links, admission, directory };
   const announcing = new Announcing(mesh.announcer, () =>
-    standingOf({ ...announced, troubles: () => [fanout?.trouble() ?? ""] }),
+    standingOf({ ...announced, troubles: () => [fanout?.trouble() ?? "", identity?.trouble ?? ""] }),
   );
   const health = new RouterHealth(grpc, links, { directory, identity });
   tellHealth = () => health.update();
@@ -144,12 +175,7 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     void health.probeTally();
   }, healthTickMs);
   void health.probeTally();
-  metrics.watch(registry, {
-    waitingVotes: () => links.links.reduce((sum, { waiting }) => sum + waiting, 0),
-    waitingBytes: () => admission.bytes,
-    outstandingVotes: () => links.links.reduce((sum, link) => sum + link.held - link.waiting, 0),
-    connectedShards: () => links.links.filter(({ connected }) => connected).length,
-  });
+  metrics.watch(registry, gaugesOf(links, admission));
   metrics.sheds.watch(registry, () => links.links);
   metrics.watchTally(registry, relay, fanout);
   log.info(addresses, "the router serves");

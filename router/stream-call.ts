@@ -57,6 +57,10 @@ export class StreamCall implements VoteOwner {
     this.#answer(sequence, rejectionOutcome(rejection));
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** No more votes will come, or be taken; the answers end with the last of those that did, or fail then. */
   end(failure?: RejectionError): void {
     this.#ended = true;

@@ -54,3 +54,20 @@ for (const [how, end] of ends) {
     expect(unheard).toEqual([]);
   });
 }
+
+test("a stream that has lasted long enough settles its votes and ends as retryable, before its connection is cut", async () => {
+  const harness = await startHarness({ limits: { streamAgeMs: 300 } });
+  closers.push(() => harness.close());
+  const stream = harness.votes.castVotes();
+  const settled: (bigint | undefined)[] = [];
+  const read = async () => {
+    for await (const { sequence } of stream.responses) settled.push(sequence);
+  };
+  const reading = read().catch((cause: unknown) => cause);
+  for (let sequence = 1n; sequence <= 20n; sequence++) stream.send({ sequence, vote: vote(`v${sequence}`) });
+  expect(await reading).toMatchObject({
+    reason: "SHARD_UNAVAILABLE",
+    message: expect.stringContaining("open another"),
+  });
+  expect(settled).toHaveLength(20);
+});

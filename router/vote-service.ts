@@ -37,6 +37,8 @@ export type VoteServiceParts = VoteCallParts & {
   /** Votes of one stream that may be unsettled, or settled and not yet taken. */
   readonly streamVotesMax: number;
   readonly gate: Gate;
+  /** How long a stream may last. */
+  readonly streamAgeMs: number;
 };
 
 export function voteService(parts: VoteServiceParts) {
@@ -91,11 +93,13 @@ async function* castVotes(
   // that nobody listens to ends the process.
   reading.catch(() => {});
   const stopListening = parts.gate.onLeave(() => stream.end(routerStops()));
+  const tooOld = setTimeout(() => stream.end(streamIsOld()), parts.streamAgeMs).unref();
   try {
     yield* stream.answers();
     await reading;
   } finally {
     stopListening();
+    clearTimeout(tooOld);
     // The caller may have left: votes that it sent go their way all the same, wholly in or wholly out.
     stream.end();
   }
@@ -111,6 +115,7 @@ async function readVotes(
     for await (const { sequence, vote } of requests) {
       try {
         gate.demandStaying();
+        if (stream.ended) throw streamIsOld();
         if (vote === undefined) throw new RejectionError("INVALID_REQUEST", "vote is missing");
         stream.cast(sequence, single(vote), Math.min(answerWithinMs(deadlineDefaultMs), endsAtMs - performance.now()));
       } catch (cause) {
@@ -122,6 +127,11 @@ async function readVotes(
   } finally {
     stream.end();
   }
+}
+
+/** Its connection is going to be closed: the votes that came are settled, and what comes now goes on the next stream. */
+function streamIsOld(): RejectionError {
+  return new RejectionError("SHARD_UNAVAILABLE", "this stream has lasted long enough: open another one");
 }
 
 async function findReceipt({ cache, links }: VoteServiceParts, request: GetReceiptRequest, call: CallContext) {

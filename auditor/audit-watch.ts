@@ -53,8 +53,8 @@ export class AuditWatch {
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#audit = new Audit({ ...options, onFinding: (finding) => this.#note(finding) });
-    const { tally } = options.services;
-    this.#tally = tally === undefined ? undefined : createClient(WitnessService, tally);
+    const { tally, identity } = options.services;
+    this.#tally = tally === undefined ? undefined : createClient(WitnessService, tally, identity);
   }
 
   get view(): WatchView {

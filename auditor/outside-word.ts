@@ -4,6 +4,7 @@
  */
 import { CallError } from "#mesh/call-error.ts";
 import { type Client, createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { LedgerService } from "#proto/generated/urna/v1/ledger_service_pb.js";
 import { type RegionTally, type TallyCut, TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { WitnessService } from "#proto/generated/urna/v1/witness_service_pb.js";
@@ -15,6 +16,8 @@ export type Services = {
   readonly router: string;
   /** "host:port" of the tally; undefined where it is not known. */
   readonly tally: string | undefined;
+  /** Undefined: they speak plaintext. */
+  readonly identity?: Identity | undefined;
 };
 
 export type TallyTable = { readonly cut: TallyCut; readonly regions: readonly RegionTally[] };
@@ -68,11 +71,11 @@ class Asking {
   readonly #tally: Client<typeof TallyService>;
   readonly #witness: Client<typeof WitnessService> | undefined;
 
-  constructor({ router, tally }: Services, signal: AbortSignal) {
+  constructor({ router, tally, identity }: Services, signal: AbortSignal) {
     this.#signal = signal;
-    this.#ledger = createClient(LedgerService, router);
-    this.#tally = createClient(TallyService, router);
-    this.#witness = tally === undefined ? undefined : createClient(WitnessService, tally);
+    this.#ledger = createClient(LedgerService, router, identity);
+    this.#tally = createClient(TallyService, router, identity);
+    this.#witness = tally === undefined ? undefined : createClient(WitnessService, tally, identity);
   }
 
   close(): void {

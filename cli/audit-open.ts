@@ -101,7 +101,7 @@ function readRouterKey(file: string | undefined, runFolder: string | undefined):
 
 /** Throws NotVerifiedError unless the newest signed checkpoint has the leaf that was opened. */
 async function proofLine({ opened, shardId }: Found, { services }: AuditSources, context: CommandContext) {
-  const client = createClient(LedgerService, services.router);
+  const client = createClient(LedgerService, services.router, services.identity);
   try {
     const { keys } = await client.getVerifierKeys({}, callLimits(context));
     const { verifierKey = "" } = keys.find((key) => key.shardId === shardId) ?? {};

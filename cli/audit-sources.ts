@@ -27,8 +27,8 @@ export async function findSources(options: SourceOptions, context: CommandContex
   const targets = auditTargets(options.database ?? [], endpoints);
   const stateFile = stateFileOf(options, endpoints, context);
   const runFolder = endpoints === undefined ? undefined : dirname(endpoints.file);
-  const router = await findRouter(options, context);
-  return { targets, services: { router, tally: endpoints?.tally.grpc }, stateFile, runFolder };
+  const { address: router, identity } = await findRouter(options, context);
+  return { targets, services: { router, tally: endpoints?.tally.grpc, identity }, stateFile, runFolder };
 }
 
 function stateFileOf({ state }: SourceOptions, endpoints: Endpoints | undefined, { folder }: CommandContext): string {

@@ -5,7 +5,7 @@ import { runUrna } from "./urna-command.ts";
 export type CapturedRun = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
 export type CaptureOptions = {
-  readonly config?: CliConfig;
+  readonly config?: Partial<CliConfig>;
   readonly signal?: AbortSignal;
   /** Sees each line of standard output as it comes. */
   readonly onLine?: (line: string) => void;
@@ -16,7 +16,7 @@ export type CaptureOptions = {
 export async function runCaptured(
   args: readonly string[],
   folder: string,
-  { config = { adminToken: undefined }, signal = new AbortController().signal, onLine, answer }: CaptureOptions = {},
+  { config = {}, signal = new AbortController().signal, onLine, answer }: CaptureOptions = {},
 ): Promise<CapturedRun> {
   const out: string[] = [];
   const err: string[] = [];
@@ -30,6 +30,11 @@ export async function runCaptured(
     redraw: () => {},
     ask: async () => answer,
   };
-  const code = await runUrna(args, { terminal, config, folder, signal });
+  const code = await runUrna(args, {
+    terminal,
+    config: { adminToken: undefined, tls: undefined, ...config },
+    folder,
+    signal,
+  });
   return { code, stdout: out.join("\n"), stderr: err.join("\n") };
 }

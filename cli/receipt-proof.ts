@@ -20,7 +20,7 @@ import { keyHashBytes } from "#proto/limits.ts";
 import { parseLogOrigin } from "#proto/log-origin.ts";
 import { formatReceiptId } from "#proto/receipt-id.ts";
 import { demandVerified, NotVerifiedError } from "./exit-code.ts";
-import type { CallLimits } from "./server-connection.ts";
+import type { CallLimits, RouterAddress } from "./server-connection.ts";
 import { serverKeys } from "./verifier-keys.ts";
 
 export type ProofWanted = {
@@ -53,10 +53,14 @@ type Place = { readonly shardId: number; readonly logOrigin: string; readonly le
 const coverWithinMsDefault = 5_000;
 const coverPauseMs = 100;
 
-/** Asks the router at this address. Throws NotVerifiedError when anything that it answers does not verify. */
-export async function obtainProof(router: string, wanted: ProofWanted, limits: ProofLimits): Promise<ReceiptProof> {
-  const elections = createClient(ElectionService, router);
-  const ledger = createClient(LedgerService, router);
+/** Asks this router. Throws NotVerifiedError when anything that it answers does not verify. */
+export async function obtainProof(
+  { address, identity }: RouterAddress,
+  wanted: ProofWanted,
+  limits: ProofLimits,
+): Promise<ReceiptProof> {
+  const elections = createClient(ElectionService, address, identity);
+  const ledger = createClient(LedgerService, address, identity);
   try {
     const place = placeOf(wanted);
     const definition = await definitionOf(elections, wanted.electionId, limits);

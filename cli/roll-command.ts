@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { ControlClient, LauncherGoneError } from "#deploy/control-client.ts";
 import type { Restarted } from "#deploy/control-protocol.ts";
 import { ControlError } from "#deploy/control-protocol.ts";
+import { callerIdentity } from "./caller-identity.ts";
 import type { CommandContext } from "./command-context.ts";
 import { withExamples } from "./command-context.ts";
 import type { Endpoints } from "./endpoints.ts";
@@ -87,7 +88,7 @@ class Roll {
       const names = processes.map(({ name }) => name).join(", ");
       throw new UsageError(`there is no process ${plainText(unknown)}; there are ${names}`);
     }
-    const all = rollOrder(processes, (await reportOfRun(this.#endpoints)).nodes);
+    const all = rollOrder(processes, (await reportOfRun(this.#endpoints, await callerIdentity(this.#context))).nodes);
     return wanted.length === 0 ? all : all.filter(({ process }) => wanted.includes(process));
   }
 
@@ -143,11 +144,12 @@ class Roll {
 
   /** Of every part, asked one by one; then of what each router reaches. */
   async #faults(): Promise<string[]> {
-    const faults = unwell(await reportOfRun(this.#endpoints));
+    const identity = await callerIdentity(this.#context);
+    const faults = unwell(await reportOfRun(this.#endpoints, identity));
     if (faults.length > 0) return faults;
     const seen = await Promise.all(
       this.#endpoints.routers.map(async ({ grpc }) => {
-        const report = await reportOfRouter(grpc).catch(() => undefined);
+        const report = await reportOfRouter(grpc, identity).catch(() => undefined);
         if (report === undefined) return [`router ${grpc} does not answer`];
         return unwell(report).map((fault) => `router ${grpc} sees: ${fault}`);
       }),

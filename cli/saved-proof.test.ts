@@ -72,7 +72,7 @@ test("a checkpoint that never covers the vote ends the wait, and says so", async
   const receipt = { ...cast.receipt, leafIndex: BigInt(cast.receipt.leafIndex) };
   const wanted = { receipt, electionId, idempotencyKey: key, verifierKey: undefined };
   const limits = { deadlineMs: 5_000, signal: new AbortController().signal, coverWithinMs: 0 };
-  await expect(obtainProof(ledger.address, wanted, limits)).rejects.toThrow(
+  await expect(obtainProof({ address: ledger.address, identity: undefined }, wanted, limits)).rejects.toThrow(
     "the newest checkpoint of urna/shard/0 has 6 leaves and does not cover leaf 6 yet: try again",
   );
 });

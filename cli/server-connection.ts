@@ -4,7 +4,9 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import { parseHostPort } from "#mesh/host-port.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { deadlineDefaultMs } from "#proto/limits.ts";
+import { callerIdentity } from "./caller-identity.ts";
 import type { AdminOptions, CommandContext, CommonOptions } from "./command-context.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { findEndpoints } from "./endpoints.ts";
@@ -29,7 +31,8 @@ export async function withClient<S extends DescService, Result>(
   context: CommandContext,
   use: (client: Client<S>) => Promise<Result>,
 ): Promise<Result> {
-  const client = createClient(service, await findRouter(options, context));
+  const { address, identity } = await findRouter(options, context);
+  const client = createClient(service, address, identity);
   try {
     return await use(client);
   } finally {
@@ -37,8 +40,15 @@ export async function withClient<S extends DescService, Result>(
   }
 }
 
-/** The address of a router that accepts connections. */
-export async function findRouter({ server }: CommonOptions, { folder }: CommandContext): Promise<string> {
+/** Where a router listens, and what is shown to it. */
+export type RouterAddress = { readonly address: string; readonly identity: Identity | undefined };
+
+/** A router that accepts connections. */
+export async function findRouter({ server }: CommonOptions, context: CommandContext): Promise<RouterAddress> {
+  return { address: await routerAddress(server, context), identity: await callerIdentity(context, server) };
+}
+
+async function routerAddress(server: string | undefined, { folder }: CommandContext): Promise<string> {
   if (server !== undefined) {
     if (parseHostPort(server) === undefined) throw new UsageError(`--server ${server} is not HOST:PORT`);
     if ((await firstReachable([server])) !== undefined) return server;

@@ -1,6 +1,7 @@
 /** `urna status` */
 import type { Command } from "commander";
 import { ShardNodeStatusSchema } from "#proto/generated/urna/v1/mesh_service_pb.js";
+import { callerIdentity } from "./caller-identity.ts";
 import type { CommandContext, CommonOptions } from "./command-context.ts";
 import { withCommonOptions, withExamples } from "./command-context.ts";
 import { UnreachableError } from "./exit-code.ts";
@@ -31,8 +32,11 @@ async function showStatus(options: CommonOptions, context: CommandContext): Prom
 }
 
 async function statusReport(options: CommonOptions, context: CommandContext): Promise<StatusReport> {
-  if (options.server === undefined) return reportOfRun(nearestEndpoints(context.folder));
-  return reportOfRouter(await findRouter(options, context));
+  if (options.server === undefined) {
+    return reportOfRun(nearestEndpoints(context.folder), await callerIdentity(context));
+  }
+  const { address, identity } = await findRouter(options, context);
+  return reportOfRouter(address, identity);
 }
 
 function reportJson({ source, servers, nodes }: StatusReport): object {

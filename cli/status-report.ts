@@ -1,6 +1,7 @@
 /** How the parts of a run stand, asked of each part itself, so that it can be told when the routers are away. */
 import { create } from "@bufbuild/protobuf";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type { ShardNodeStatus } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { MeshService, ShardNodeStatusSchema, ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
@@ -26,21 +27,21 @@ export type StatusReport = {
 const askMsMax = 1_000;
 
 /** Every part that endpoints.json names. */
-export async function reportOfRun(endpoints: Endpoints): Promise<StatusReport> {
+export async function reportOfRun(endpoints: Endpoints, identity?: Identity): Promise<StatusReport> {
   const servers = [
-    ...endpoints.routers.map((router) => serverStatus("router", router.grpc, router.connect)),
-    serverStatus("tally", endpoints.tally.grpc, endpoints.tally.connect),
+    ...endpoints.routers.map((router) => serverStatus("router", router.grpc, router.connect, identity)),
+    serverStatus("tally", endpoints.tally.grpc, endpoints.tally.connect, identity),
   ];
-  const nodes = endpoints.shards.flatMap(({ id, nodes }) => nodes.map(({ grpc }) => nodeStatus(id, grpc)));
+  const nodes = endpoints.shards.flatMap(({ id, nodes }) => nodes.map(({ grpc }) => nodeStatus(id, grpc, identity)));
   return { source: endpoints.file, servers: await Promise.all(servers), nodes: await Promise.all(nodes) };
 }
 
 /** What one router says of the mesh. */
-export async function reportOfRouter(address: string): Promise<StatusReport> {
-  const client = createClient(MeshService, address);
+export async function reportOfRouter(address: string, identity?: Identity): Promise<StatusReport> {
+  const client = createClient(MeshService, address, identity);
   try {
     const { nodes } = await client.getMeshStatus({}, { deadlineMs: askMsMax * 2 });
-    return { source: address, servers: [await serverStatus("router", address, undefined)], nodes };
+    return { source: address, servers: [await serverStatus("router", address, undefined, identity)], nodes };
   } finally {
     client.close();
   }
@@ -57,12 +58,13 @@ async function serverStatus(
   part: ServerStatus["part"],
   grpc: string,
   connect: string | undefined,
+  identity: Identity | undefined,
 ): Promise<ServerStatus> {
-  return { part, grpc, connect, health: await checkHealth(grpc) };
+  return { part, grpc, connect, health: await checkHealth(grpc, identity) };
 }
 
-async function nodeStatus(shardId: number, address: string): Promise<ShardNodeStatus> {
-  const client = createClient(ShardService, address);
+async function nodeStatus(shardId: number, address: string, identity: Identity | undefined): Promise<ShardNodeStatus> {
+  const client = createClient(ShardService, address, identity);
   const unreachable = create(ShardNodeStatusSchema, { shardId, node: address, notReadyBecause: "unreachable" });
   try {
     return (await client.getShardStatus({}, { deadlineMs: askMsMax })).status ?? unreachable;

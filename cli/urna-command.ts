@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { demoJson } from "#deploy/demo-result.ts";
 import packageFile from "../package.json" with { type: "json" };
 import { addAuditCommand } from "./audit-command.ts";
+import { closeCallerIdentity } from "./caller-identity.ts";
 import type { CommandContext } from "./command-context.ts";
 import { withExamples } from "./command-context.ts";
 import { commandFailure } from "./command-failure.ts";
@@ -31,6 +32,8 @@ export async function runUrna(args: readonly string[], context: CommandContext):
     return ending;
   } catch (cause) {
     return endWithFailure(cause, args, context);
+  } finally {
+    await closeCallerIdentity(context);
   }
 }
 

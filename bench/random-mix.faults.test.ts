@@ -4,27 +4,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { Story } from "#bench/cluster-story.ts";
 import { FrameWitness } from "#bench/frame-witness.ts";
+import { pickFrom, randomFrom } from "#bench/seeded-random.ts";
 
 /** Set it to see a failure again: each lane then chooses the same faults in the same order, if not at the same instants. */
 const seed = Number(process.env["URNA_TEST_SEED"] ?? randomInt(2 ** 31));
 const lastsMs = 60_000;
 const pauseMsMax = 2_500;
 const freezeMsMax = 5_000;
-
-/** Mulberry32. */
-function randomFrom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function pickFrom<T>(list: readonly T[], random: () => number): T {
-  return list[Math.floor(random() * list.length)] as T;
-}
 
 /** What can happen; each answers what it did. */
 function faultsOf(story: Story, random: () => number): readonly (() => Promise<string>)[] {

@@ -1,11 +1,13 @@
-/** A whole cluster is rolled under load, and no call of a stock gRPC client fails. */
-import { readFileSync, rmSync, statSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
+/** A whole cluster is rolled to another release under load, and no call of a stock gRPC client fails. */
+import { mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Story } from "#bench/cluster-story.ts";
+import { EarlierRelease } from "#bench/earlier-release.ts";
 import { StockClient, StockLoad } from "#bench/stock-client.ts";
+import { checkoutRoot } from "#deploy/own-node.ts";
+import { readRunState } from "#deploy/run-state.ts";
 import { waitFor } from "#deploy/wait-for.ts";
 import { runCaptured } from "./captured-run.ts";
 import { exitCode } from "./exit-code.ts";
@@ -13,64 +15,81 @@ import { exitCode } from "./exit-code.ts";
 const rollLimitMs = 150_000;
 
 let folder: string;
+let earlier: EarlierRelease;
 let story: Story;
-let client: StockClient;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "urna-roll-"));
-  story = await Story.start({ dir: join(folder, ".urna"), shards: 2, routers: 2 });
-  client = new StockClient(story.routers, story.ledger);
+  folder = mkdtempSync(join(tmpdir(), "urna-roll-"));
+  earlier = await EarlierRelease.make();
+  console.log(`rolled from: ${earlier.copiedBecause ?? `release ${earlier.version}`}`);
+  story = await Story.start({ dir: join(folder, ".urna"), shards: 2, routers: 2, release: earlier.folder });
 });
 
 afterAll(async () => {
-  client?.close();
   await story?.[Symbol.asyncDispose]();
+  earlier?.[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 
-const pids = () => new Map(serviceNames().map((name) => [name, story.cluster.pid(name)]));
-const serviceNames = () => story.cluster.processNames().filter((name) => !/(primary|standby)$/.test(name));
+const services = () => story.cluster.processNames().filter((name) => !/(primary|standby)$/.test(name));
+/** Where each process runs from. */
+const checkouts = () => new Set(services().map((name) => readlinkSync(`/proc/${story.cluster.pid(name)}/cwd`)));
+const roll = (...args: string[]) => runCaptured(["roll", ...args], folder);
 
-async function rollUnderLoad(electionId: string, ...args: string[]) {
-  await story.healed();
-  await story.election(electionId);
-  await using load = new StockLoad(client, (n) => story.votes(electionId, n));
-  const before = client.answeredCalls;
-  await waitFor("calls to be answered", 30_000, () => (client.answeredCalls > before + 100 ? true : undefined));
-  const run = await runCaptured(["roll", "--json", ...args], folder, { onLine: (line) => console.log(line, client.failures) });
-  const after = client.answeredCalls;
-  await waitFor("calls after the roll", 30_000, () => (client.answeredCalls > after + 100 ? true : undefined));
+test("a checkout that cannot take over is refused before anything is restarted", async () => {
+  const broken = join(folder, "broken");
+  mkdirSync(broken);
+  writeFileSync(join(broken, "package.json"), '{"name":"another"}');
+  const reasons = [
+    [join(folder, "none"), "there is no such folder"],
+    [folder, "it has no package.json that can be read"],
+    [broken, "its package.json is not Urna's"],
+  ] as const;
+  for (const [path, because] of reasons) {
+    const run = await roll("--to", path);
+    expect(run.code).toBe(exitCode.refused);
+    expect(run.stderr).toBe(`urna: nothing was restarted: ${path} cannot take over this run: ${because}`);
+  }
+  expect(checkouts()).toEqual(new Set([earlier.folder]));
+});
+
+test("urna roll --to restarts every process from the next release under load: no call fails, nothing is lost or doubled (I1, I2, I4)", {
+  timeout: rollLimitMs,
+}, async () => {
+  await story.election("rolled");
+  const client = new StockClient(story.routers, story.ledger);
+  const load = new StockLoad(client, (n) => story.votes("rolled", n));
+  const more = async (calls: number) => {
+    const target = client.answeredCalls + calls;
+    await waitFor("calls to be answered", 60_000, () => (client.answeredCalls >= target ? true : undefined));
+  };
+  await more(100);
+  const run = await roll("--to", checkoutRoot, "--json");
+  await more(100);
   await load.stop();
-  return run;
-}
+  client.close();
 
-test("urna roll restarts every process of a cluster under load: no call fails, nothing is lost or doubled (I1, I2, I4)", { timeout: rollLimitMs }, async () => {
-  const before = pids();
-  const run = await rollUnderLoad("rolled");
-  expect(run.stderr).toBe("");
-  expect(run.code).toBe(exitCode.done);
+  expect(run.code, run.stderr).toBe(exitCode.done);
   const lines = run.stdout.split("\n").map((line) => JSON.parse(line));
-  expect(lines.slice(0, -1).map(({ role }) => role)).toEqual([
-    "spare",
-    "spare",
-    "writer",
-    "writer",
-    "tally",
-    "router",
-    "router",
-  ]);
-  expect(lines.at(-1)).toMatchObject({ rolled: 7 });
-  for (const [name, pid] of pids()) expect(pid, name).not.toBe(before.get(name));
+  const order = ["spare", "spare", "writer", "writer", "tally", "router", "router"];
+  expect(lines.slice(0, -1).map(({ role }) => role)).toEqual(order);
+  expect(new Set(lines.slice(0, -1).map(({ process }) => process))).toEqual(new Set(services()));
+  expect(checkouts()).toEqual(new Set([checkoutRoot]));
   expect(client.failures).toEqual([]);
   story.witness("the roll", true);
   await story.expectTally("rolled");
   expect(await story.check()).toEqual([]);
-  console.log(
-    `rolled in ${lines.at(-1).seconds} s; ${client.answeredCalls} calls, the slowest took ${Math.round(client.slowestMs)} ms`,
-  );
+  const { seconds } = lines.at(-1);
+  const slowest = (client.slowestMs / 1_000).toFixed(1);
+  console.log(`rolled in ${seconds} s: ${client.answeredCalls} calls, none failed, the slowest took ${slowest} s`);
 });
 
-test("the control socket is the user's own", () => {
-  const { control_socket } = JSON.parse(readFileSync(story.cluster.paths.endpointsFile, "utf8"));
-  expect(statSync(control_socket).mode & 0o777).toBe(0o600);
+test("a process that is not there is named; a launcher that has ended, too", async () => {
+  expect(await roll("router-7")).toMatchObject({
+    code: exitCode.usage,
+    stderr: expect.stringContaining("there is no process router-7; there are shard-0-a"),
+  });
+  expect(readRunState(story.cluster.paths.stateFile)?.release).toBeUndefined();
+  await story.cluster.stop();
+  expect(await roll()).toMatchObject({ code: exitCode.unreachable, stderr: expect.stringContaining("no launcher") });
 });

@@ -17,6 +17,8 @@ export type EmbeddedClusterOptions = {
   readonly mesh?: MeshProfile | undefined;
   /** Shard nodes that wait beside each writer; default 1. */
   readonly spares?: 0 | 1 | 2;
+  /** The checkout that processes start from; default: this one, or what the folder was rolled to. */
+  readonly release?: string | undefined;
   /** 0: free ports. Undefined: the documented ones (port-plan.ts); in a temporary folder free ones. */
   readonly portBase?: number | undefined;
   readonly postgresVersion?: number;

@@ -19,7 +19,7 @@ import { HeldPorts, portNames } from "./port-plan.ts";
 import { embeddedPostgresVersion, findPostgres } from "./postgres-binaries.ts";
 import { PostgresPair } from "./postgres-pair.ts";
 import { sharedBuffersMbFor } from "./postgres-settings.ts";
-import { ownRelease, releaseOf } from "./release-checkout.ts";
+import { ownRelease, readRelease, releaseOf } from "./release-checkout.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { enterRunState, keepRelease } from "./run-state.ts";
 import { ServiceProcess } from "./service-process.ts";
@@ -74,7 +74,8 @@ export class ClusterParts {
     const { paths } = folder;
     const postgresVersion = options.postgresVersion ?? embeddedPostgresVersion;
     const { state, isNew } = enterRunState(paths.root, paths.stateFile, { shards: options.shards, postgresVersion });
-    const release = releaseOf(state, options.log ?? (() => {}));
+    const release =
+      options.release === undefined ? releaseOf(state, options.log ?? (() => {})) : readRelease(options.release);
     const binaries = await findPostgres(postgresVersion, user);
     const nodesPerShard = 1 + (options.spares ?? 1);
     const shape = { shards: state.shards, routers: options.routers ?? routersDefault, nodesPerShard };

@@ -52,7 +52,7 @@ export class ControlClient implements Disposable {
   async #ask(request: object, onProgress: (text: string) => void = () => {}): Promise<unknown> {
     this.#socket.write(`${JSON.stringify(request)}\n`);
     for (;;) {
-      const { done, value } = await this.#lines.next();
+      const { done, value } = await this.#lines.next().catch(() => ({ done: true, value: "" }));
       if (done === true) throw new LauncherGoneError("the launcher has ended");
       const line = JSON.parse(value) as ControlLine;
       if ("progress" in line) onProgress(line.progress);

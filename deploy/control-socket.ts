@@ -18,7 +18,8 @@ export class ControlSocket {
   private constructor(handle: ControlHandler, log: (line: string) => void) {
     this.#handle = handle;
     this.#log = log;
-    this.#server = createServer((socket) => this.#serve(socket));
+    // Who asks and then says no more is still answered.
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
     this.#server.maxConnections = connectionsMax;
   }
 
@@ -53,11 +54,13 @@ export class ControlSocket {
     });
   }
 
-  /** One request after the other. */
+  /** One request after the other. After one that is too long nothing is understood any more. */
   async #read(socket: Socket): Promise<void> {
     socket.setEncoding("utf8");
     let unread = "";
+    let lost = false;
     for await (const chunk of socket as AsyncIterable<string>) {
+      if (lost) continue;
       unread += chunk;
       for (let end = unread.indexOf("\n"); end >= 0; end = unread.indexOf("\n")) {
         const line = unread.slice(0, end);
@@ -66,10 +69,11 @@ export class ControlSocket {
       }
       if (unread.length > requestBytesMax) {
         const error = new ControlError("INVALID_REQUEST", `a request has at most ${requestBytesMax} bytes`);
-        socket.end(`${JSON.stringify(errorLine(error))}\n`);
-        return;
+        socket.write(`${JSON.stringify(errorLine(error))}\n`);
+        lost = true;
       }
     }
+    socket.end();
   }
 
   async #answer(line: string, send: (answer: ControlLine) => void): Promise<void> {

@@ -4,11 +4,23 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import type { MutantTest } from "#bench/mutant.ts";
 import { Mutant } from "#bench/mutant.ts";
+import { findRedis } from "#deploy/redis-binary.ts";
+import { toolSkipReason } from "#deploy/tool-requirement.ts";
 
+const redisMissing = await toolSkipReason("mistakes of routers with Redis", findRedis);
+const oldAnswers = {
+  project: "cluster",
+  file: "router/tally-fanout.cluster.test.ts",
+  title: "an answer out of an old dump",
+  /** Why its test cannot run here. */
+  needs: redisMissing,
+} as const;
 const commitPath = { project: "cluster", file: "shard-node/commit-path.cluster.test.ts" } as const;
 
 /** Which test must fail, and how its failure must read. */
-const mutants: Record<string, MutantTest & { readonly failure: RegExp }> = {
+const mutants: Record<string, MutantTest & { readonly failure: RegExp; readonly needs?: string | undefined }> = {
+  "late-answers-shown": { ...oldAnswers, failure: /expected 9n to be 10n/ },
+  "answers-run-backwards": { ...oldAnswers, failure: /expected 9n to be 10n/ },
   "takeover-keeps-epoch": {
     ...commitPath,
     title: "frozen past its time and continued",
@@ -44,13 +56,15 @@ test("every patch has its test", () => {
   );
 });
 
-test.each(Object.entries(mutants))(
-  "%s turns its story red",
-  async (name, { failure, ...story }) => {
-    using mutant = await Mutant.make(name);
-    const { passed, failures } = await mutant.test(story);
-    expect({ passed, failed: failures.length > 0 }).toEqual({ passed: 0, failed: true });
-    expect(failures.join("\n")).toMatch(failure);
-  },
-  200_000,
-);
+for (const [name, { failure, needs, ...story }] of Object.entries(mutants)) {
+  test.skipIf(needs !== undefined)(
+    `${name} turns its story red`,
+    async () => {
+      using mutant = await Mutant.make(name);
+      const { passed, failures } = await mutant.test(story);
+      expect({ passed, failed: failures.length > 0 }).toEqual({ passed: 0, failed: true });
+      expect(failures.join("\n")).toMatch(failure);
+    },
+    200_000,
+  );
+}

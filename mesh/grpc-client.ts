@@ -22,6 +22,9 @@ import { grpcMethod } from "#mesh/grpc-definition.ts";
 import type { Identity } from "#mesh/identity.ts";
 import { MessageReader } from "#mesh/message-reader.ts";
 import { rejectionFromStatus } from "#mesh/rejection-status.ts";
+import { isRepeatable } from "#mesh/repeatable-call.ts";
+import type { RetryBudget } from "#mesh/retry-budget.ts";
+import { retryingCall } from "#mesh/retrying-call.ts";
 import type { EncodedMessage } from "#mesh/service-call.ts";
 import type { TraceSpan } from "#mesh/tracing.ts";
 
@@ -64,18 +67,28 @@ type MethodClient<M> =
         ? BidiMethodClient<MessageInitShape<I>, MessageShape<O>>
         : never;
 
+export type ClientOptions = {
+  /** Unary calls are made again within this budget, where that helps and does no harm. Default: never, the caller sees to it. */
+  readonly retry?: RetryBudget;
+};
+
 /** Connects when the first call needs it; in plaintext without an identity. */
-export function createClient<S extends DescService>(service: S, address: string, identity?: Identity): Client<S> {
+export function createClient<S extends DescService>(
+  service: S,
+  address: string,
+  identity?: Identity,
+  { retry }: ClientOptions = {},
+): Client<S> {
   const secured = identity?.channelCredentials(serversOf(service));
   const channel = new GrpcClient(address, secured ?? credentials.createInsecure(), channelOptions);
-  const methods = service.methods.map((method) => [method.localName, methodClient(channel, method)]);
+  const methods = service.methods.map((method) => [method.localName, methodClient(channel, method, retry)]);
   return { ...Object.fromEntries(methods), close: () => channel.close() } as Client<S>;
 }
 
-function methodClient(channel: GrpcClient, method: DescMethod): unknown {
+function methodClient(channel: GrpcClient, method: DescMethod, retry: RetryBudget | undefined): unknown {
   switch (method.methodKind) {
     case "unary":
-      return unaryClient(channel, method);
+      return retry === undefined ? unaryClient(channel, method) : retriedClient(channel, method, retry);
     case "server_streaming":
       return serverStreamClient(channel, method);
     case "bidi_streaming":
@@ -107,6 +120,18 @@ function unaryClient(channel: GrpcClient, method: DescMethod) {
       );
       endWithCall(span, call);
       const stopListening = cancelOn(options.signal, () => call.cancel());
+    });
+}
+
+function retriedClient(channel: GrpcClient, method: DescMethod, budget: RetryBudget) {
+  const call = unaryClient(channel, method);
+  return (request: unknown, options: CallOptions = {}) =>
+    retryingCall({
+      attempt: (leftMs) => call(request, leftMs === undefined ? options : { ...options, deadlineMs: leftMs }),
+      deadlineMs: options.deadlineMs,
+      signal: options.signal,
+      repeatable: isRepeatable(method, request),
+      budget,
     });
 }
 

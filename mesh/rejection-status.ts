@@ -20,6 +20,7 @@ import { grpcCode, isRejectionReason, RejectionError, rejectionDomain } from "#p
 export type GrpcStatus = Pick<StatusObject, "code" | "details"> & { readonly metadata?: Metadata | null | undefined };
 
 const detailsKey = "grpc-status-details-bin";
+const pushbackKey = "grpc-retry-pushback-ms";
 
 /** The gRPC status of a rejection. */
 export function rejectionStatus(error: RejectionError): StatusObject {
@@ -30,6 +31,8 @@ export function rejectionStatus(error: RejectionError): StatusObject {
   const status = toBinary(StatusSchema, create(StatusSchema, { code, message: error.message, details }));
   const metadata = new Metadata();
   metadata.set(detailsKey, Buffer.from(status));
+  // The same wait for clients that follow gRPC's standard retry rules and know nothing of details.
+  if (error.retryAfterMs !== undefined) metadata.set(pushbackKey, String(Math.round(error.retryAfterMs)));
   return { code, details: error.message, metadata };
 }
 

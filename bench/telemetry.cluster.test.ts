@@ -17,6 +17,7 @@ import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
 
 const electionId = "traced";
+type WireVote = ReturnType<typeof wireVote>;
 const arrivalLimitMs = 20_000;
 const noRedis = await toolSkipReason("metrics of what is published through Redis", findRedis);
 
@@ -74,8 +75,18 @@ async function storedNullifiers(): Promise<Buffer[]> {
   });
 }
 
+async function castInStream(vote: WireVote | undefined, headers: Record<string, string>): Promise<void> {
+  if (vote === undefined) throw new Error("there is no vote to cast");
+  const client = createClient(VoteService, scene.router);
+  const call = client.castVotes({ headers });
+  call.send({ sequence: 1n, vote });
+  call.end();
+  for await (const { outcome } of call.responses) expect(outcome?.result.case).toBe("receipt");
+  client.close();
+}
+
 describe("traces", () => {
-  test.each(["CastVote", "CastVoteBatch"])(
+  test.each(["CastVote", "CastVoteBatch", "CastVotes"])(
     "%s: one trace from its caller through the router to the wait, the seal and the commit at the shard",
     async (call) => {
       const trace = new CallerTrace();
@@ -83,7 +94,8 @@ describe("traces", () => {
       const client = createClient(VoteService, scene.router);
       const { headers } = trace;
       if (call === "CastVote") await client.castVote({ vote: votes[0] }, { headers });
-      else await client.castVoteBatch({ votes }, { headers });
+      else if (call === "CastVoteBatch") await client.castVoteBatch({ votes }, { headers });
+      else await castInStream(votes[0], headers);
       client.close();
       const way = [`urna.v1.VoteService/${call}`, "frame", "frame"];
       await trace.chain(...way, "wait");
@@ -132,7 +144,7 @@ describe("traces", () => {
     expect(roots).toEqual([]);
     const bytes = [Buffer.from(vote.idempotencyKey), ...(await storedNullifiers())];
     const written = bytes.flatMap((secret) => [secret.toString("hex"), secret.toString("base64")]);
-    expect(written).toHaveLength(2 * (1 + 3));
+    expect(written).toHaveLength(2 * (1 + 4));
     const secrets = [vote.voterId, vote.regionId, storyContestId, ...written];
     for (const secret of secrets) expect(bodies).not.toContain(secret);
   });

@@ -3,7 +3,7 @@
  * given the same load in turns, and the CPU that their services spend on a vote is compared. Writes
  * bench/results/<date>-traces-cost.json and .md.
  *
- *   --turns N      (default 3)
+ *   --turns N      (default 5)
  *   --seconds N    of each load (default 8)
  *   --name NAME    of the result (default traces-cost)
  *   --no-write     print only
@@ -28,7 +28,7 @@ import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js
 
 const { values: options } = parseArgs({
   options: {
-    turns: { type: "string", default: "3" },
+    turns: { type: "string", default: "5" },
     seconds: { type: "string", default: "8" },
     name: { type: "string", default: "traces-cost" },
     "no-write": { type: "boolean", default: false },
@@ -67,7 +67,13 @@ for (const mode of tracesModes) clusters.set(mode, opened.use(await startCluster
 
 const runs: TracesRun[] = [];
 for (let turn = 1; turn <= turns; turn++) {
-  for (const load of loads) for (const [mode, cluster] of clusters) runs.push(await measure(turn, load, mode, cluster));
+  for (const load of loads) {
+    // Another one goes first each time.
+    for (let i = 0; i < tracesModes.length; i++) {
+      const mode = tracesModes[(turn + i) % tracesModes.length] ?? "off";
+      runs.push(await measure(turn, load, mode, clusters.get(mode)));
+    }
+  }
 }
 
 const conditions = await benchConditions(
@@ -98,7 +104,8 @@ function startCluster(mode: TracesMode): Promise<EmbeddedCluster> {
 }
 
 /** One load, in an election of its own, so that its voters are new. */
-async function measure(turn: number, load: Load, mode: TracesMode, cluster: EmbeddedCluster): Promise<TracesRun> {
+async function measure(turn: number, load: Load, mode: TracesMode, cluster?: EmbeddedCluster): Promise<TracesRun> {
+  if (cluster === undefined) throw new Error(`there is no cluster with traces ${mode}`);
   const workload = new Workload(`turn-${turn}-${loads.indexOf(load)}`);
   await openElection(cluster, workload);
   const routers = cluster.endpoints.routers.map(({ grpc }) => grpc);

@@ -1,4 +1,5 @@
 /** A stream of votes: who waits for them, and how their answers leave. */
+import type { TraceSpan } from "#mesh/tracing.ts";
 import type { Outcome } from "#proto/generated/urna/v1/vote_pb.js";
 import type { CastVotesResponse } from "#proto/generated/urna/v1/vote_service_pb.js";
 import type { RejectionError } from "#proto/rejections.ts";
@@ -10,6 +11,9 @@ import { noRow } from "./vote-table.ts";
 
 /** `row` is the stream's to name while the vote is unsettled. */
 type StreamVote = { readonly sequence: bigint; readonly answerAtMs: number; row: number };
+
+/** A stream may last for days: only its first frames are recorded. */
+const tracedFramesMax = 16;
 
 /** Votes of one stream, each answered by its sequence as soon as it is settled. */
 export class StreamCall implements VoteOwner {
@@ -24,11 +28,20 @@ export class StreamCall implements VoteOwner {
   #failure: RejectionError | undefined;
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
+  readonly #trace: TraceSpan | undefined;
+  #tracedFrames = 0;
 
   /** `votesMax`: votes that may be unsettled, or settled and not yet taken by the caller. */
-  constructor(parts: VoteCallParts, votesMax: number) {
+  constructor(parts: VoteCallParts, votesMax: number, trace?: TraceSpan) {
     this.#parts = parts;
+    this.#trace = trace;
     this.#votesMax = votesMax;
+  }
+
+  traceFrame(): TraceSpan | undefined {
+    if (this.#trace === undefined || this.#tracedFrames === tracedFramesMax) return undefined;
+    this.#tracedFrames += 1;
+    return this.#trace;
   }
 
   /** Waits until there is room for another vote: a caller that does not read its answers is not read either (I9). */

@@ -27,7 +27,7 @@ export function castOne(
       clearTimeout(timer);
     };
     const owner: VoteOwner = {
-      trace,
+      traceFrame: () => trace,
       accepted(_index, electionId, log, leafIndex, repeat) {
         settle();
         parts.metrics.votesAnswered(repeat ? "repeat" : "recorded");
@@ -48,7 +48,7 @@ export function castOne(
 /** Votes that are answered together, when the last is settled or their time is over: one counter and one timer for all. */
 export class BatchCall implements VoteOwner {
   readonly answersTogether = true;
-  readonly trace: TraceSpan | undefined;
+  readonly #trace: TraceSpan | undefined;
   readonly #parts: VoteCallParts;
   readonly #outcomes: BatchAnswer;
   /** The vote's rows in the table: a row is this call's to name while its vote is unsettled. */
@@ -57,7 +57,7 @@ export class BatchCall implements VoteOwner {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: VoteCallParts, votes: number, trace?: TraceSpan) {
-    this.trace = trace;
+    this.#trace = trace;
     this.#parts = parts;
     this.#outcomes = new BatchAnswer(votes);
     this.#rows = new Int32Array(votes);
@@ -80,6 +80,10 @@ export class BatchCall implements VoteOwner {
   refused(index: number, rejection: RejectionError): void {
     this.#outcomes.refused(index, rejection);
     if (this.#outcomes.isComplete) this.#end();
+  }
+
+  traceFrame(): TraceSpan | undefined {
+    return this.#trace;
   }
 
   #unsettled(): Int32Array {

@@ -86,7 +86,7 @@ async function* castVotes(
   requests: AsyncIterable<CastVotesRequest>,
   call: CallContext,
 ): AsyncGenerator<CastVotesResponse> {
-  const stream = new StreamCall(parts, parts.streamVotesMax);
+  const stream = new StreamCall(parts, parts.streamVotesMax, call.trace);
   const endsAtMs = call.deadlineMs === undefined ? Infinity : performance.now() + answerWithinMs(call.deadlineMs);
   const reading = readVotes(parts, stream, requests, endsAtMs);
   // Heard from the start: garbage fails the reading while votes that came before it are still unsettled, and a rejection

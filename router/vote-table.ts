@@ -25,8 +25,8 @@ export type ShardLog = { readonly origin: string; readonly shardId: number };
 export interface VoteOwner {
   /** Its votes are answered together: one that waits for a shard which stands still keeps the others' outcomes back. */
   readonly answersTogether?: boolean;
-  /** Of a call that is recorded: its votes' frames are spans of it. */
-  readonly trace?: TraceSpan | undefined;
+  /** Of a call that is recorded: the frame that is made now, with votes of it, is a span of it. */
+  traceFrame?(): TraceSpan | undefined;
   accepted(index: number, electionId: string, log: ShardLog, leafIndex: number, repeat: boolean): void;
   refused(index: number, rejection: RejectionError): void;
 }
@@ -151,7 +151,8 @@ export class VoteTable {
     for (const row of rows) {
       const owner = this.#owners[row];
       if (owner === last) continue;
-      if (owner?.trace !== undefined) return owner.trace;
+      const trace = owner?.traceFrame?.();
+      if (trace !== undefined) return trace;
       last = owner;
     }
     return undefined;

@@ -1,6 +1,6 @@
 /** What a failure means to the person, or the script, that ran the command: lines on standard error, and an exit code. */
 import { CommanderError } from "commander";
-import { CallError } from "#mesh/call-error.ts";
+import { CallError, tlsProblemOf } from "#mesh/call-error.ts";
 import { LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
 import { catalogueEntry, RejectionError } from "#proto/rejections.ts";
 import type { ExitCode } from "./exit-code.ts";
@@ -53,10 +53,13 @@ function plainFailure(code: ExitCode, reason: string, message: string): CommandF
 }
 
 /** A call that ended without a word of ours: the network, or somebody else's server. */
-function callAdvice({ code, message }: CallError): string {
-  const detail = plainText(message);
+function callAdvice(error: CallError): string {
+  const { code } = error;
+  const detail = plainText(error.message);
+  const tls = tlsProblemOf(error);
   switch (code) {
     case "UNAVAILABLE":
+      if (tls !== undefined) return `no connection to the router: ${plainText(tls)}`;
       return `the connection to the router was lost (${detail}): look at "urna status", then run the command again`;
     case "DEADLINE_EXCEEDED":
       return `the router did not answer in time (${detail}): look at "urna status", then run the command again`;

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { demoJson } from "#deploy/demo-result.ts";
 import packageFile from "../package.json" with { type: "json" };
 import { addAuditCommand } from "./audit-command.ts";
+import { addCaCommand } from "./ca-command.ts";
 import { closeCallerIdentity } from "./caller-identity.ts";
 import type { CommandContext } from "./command-context.ts";
 import { withExamples } from "./command-context.ts";
@@ -12,6 +13,7 @@ import { addElectionCommand } from "./election-command.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { exitCode } from "./exit-code.ts";
 import { addKeysCommand } from "./keys-command.ts";
+import { addMapCommand } from "./map-command.ts";
 import { addReceiptCommand } from "./receipt-command.ts";
 import { addRecountCommand } from "./recount-command.ts";
 import { addRollCommand } from "./roll-command.ts";
@@ -64,6 +66,8 @@ function urnaProgram(context: CommandContext, endWith: (code: number) => void): 
   addRecountCommand(program, context, endWith);
   addAuditCommand(program, context, endWith);
   addShardCommand(program, context, endWith);
+  addCaCommand(program, context);
+  addMapCommand(program, context, endWith);
   addRollCommand(program, context);
   return withExamples(
     program,

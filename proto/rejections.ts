@@ -93,7 +93,9 @@ export const catalogue = {
     code: "PERMISSION_DENIED",
     retryable: false,
     message: "this call needs the admin token",
-    advice: "Send 'authorization: Bearer <token>' with the token of endpoints.json's admin_token_file.",
+    advice:
+      "As the message says: send 'authorization: Bearer <token>' with the token of endpoints.json's admin_token_file, call " +
+      "with a certificate that may (docs/identity.md), or have the intention deleted that denies the path.",
   },
   RATE_LIMITED: {
     code: "RESOURCE_EXHAUSTED",

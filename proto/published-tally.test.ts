@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { PublishedTallySchema } from "#proto/generated/urna/v1/published_tally_pb.js";
+import { GetTallyTableResponseSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { regionsMax } from "#proto/limits.ts";
 import type { TallyView } from "#proto/published-tally.ts";
 import { packPublished, publishedBytesMax, readPublished, ViewNames } from "#proto/published-tally.ts";
 
@@ -55,6 +57,25 @@ describe("published answers", () => {
     expect((await read.unpack()).map((bytes) => Buffer.from(bytes))).toEqual(
       answers.map((bytes) => Buffer.from(bytes)),
     );
+  });
+
+  test("a table of as many regions as an election may have is small enough: 5 MB, compressed less than 1", async () => {
+    const regions = Array.from({ length: regionsMax }, (_, region) => ({
+      regionId: `county-${region % 100}/precinct-${region}`,
+      title: `Precinct ${region}`,
+      ballots: BigInt(region % 400),
+      contests: ["president", "senate", "house"].map((contestId, contest) => ({
+        contestId,
+        options: [1, 2, 3, 4].map((option) => ({
+          optionId: `option-${option}`,
+          count: BigInt((region * (7 + contest) + option * 13) % 400),
+        })),
+      })),
+    }));
+    const rows = toBinary(GetTallyTableResponseSchema, create(GetTallyTableResponseSchema, { regions }));
+    const packed = await packPublished(table, answering([rows]));
+    expect(rows.length).toBeGreaterThan(4_000_000);
+    expect(packed?.length).toBeLessThan(1_000_000);
   });
 
   test("one that stays too large when it is compressed is not published", async () => {

@@ -85,7 +85,7 @@ function openFanout({ name, redis: place }: RouterConfig, deployment: string, lo
   if (place === undefined) return undefined;
   const link = new RedisLink({ place, name, log });
   const memory = new TallyMemory(memoryLimits);
-  return new TallyFanout({ link, names: new ViewNames(deployment), memory, limits: fanoutLimits });
+  return new TallyFanout({ link, names: new ViewNames(deployment), memory, limits: fanoutLimits, log });
 }
 
 function makeServers(bindings: readonly ServiceBinding[], { config, mesh, log }: RouterOptions, telemetry: Telemetry) {

@@ -3,6 +3,7 @@
  * before it is asked for; what another router listens for can be read from Redis; for the rest, and whenever Redis does not
  * tell the latest, the tally is asked.
  */
+import type { Logger } from "#mesh/log.ts";
 import type { RedisLink } from "#mesh/redis-link.ts";
 import { EncodedMessage } from "#mesh/service-call.ts";
 import type { FrameCut } from "#proto/frame-order.ts";
@@ -28,6 +29,7 @@ export type FanoutParts = {
   readonly names: ViewNames;
   readonly memory: TallyMemory;
   readonly limits: FanoutLimits;
+  readonly log: Logger;
 };
 
 export type FoundAnswer = { readonly answer: KeptAnswer; readonly source: "memory" | "redis" };
@@ -206,7 +208,7 @@ export class TallyFanout {
           if (missing.length > 0) await redis.subscribe(...missing);
           if (surplus.length > 0) await redis.unsubscribe(...surplus);
         }, limits.listenLimitMs);
-        this.#refusal = asked.kind === "refused" ? asked.why : "";
+        this.#noteRefusal(asked.kind === "refused" ? asked.why : "");
         if (asked.kind !== "answered") return;
         for (const name of missing) this.#listening.add(name);
         for (const name of surplus) this.#listening.delete(name);
@@ -214,6 +216,11 @@ export class TallyFanout {
     } finally {
       this.#arranging = false;
     }
+  }
+
+  #noteRefusal(why: string): void {
+    if (why !== "" && this.#refusal === "") this.#parts.log.warn({ why }, "Redis lets nobody listen");
+    this.#refusal = why;
   }
 
   #hear(name: string, message: Buffer): void {

@@ -138,5 +138,5 @@ function openPublisher(
 ): ViewPublisher | undefined {
   if (place === undefined) return undefined;
   const link = new RedisLink({ place, name, log, times: publisherTimes });
-  return new ViewPublisher({ link, names: new ViewNames(deployment), limits: publisherLimits, beatEnded });
+  return new ViewPublisher({ link, names: new ViewNames(deployment), limits: publisherLimits, log, beatEnded });
 }

@@ -3,18 +3,35 @@ import { fromBinary } from "@bufbuild/protobuf";
 import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { findRedis } from "#deploy/redis-binary.ts";
-import { redisClient, restrictedPlace } from "#deploy/redis-client.ts";
+import { placeOf, redisClient, restrictedPlace } from "#deploy/redis-client.ts";
 import { RedisRig } from "#deploy/redis-rig.ts";
 import { toolSkipReason } from "#deploy/tool-requirement.ts";
 import { waitFor } from "#deploy/wait-for.ts";
+import { createLogger } from "#mesh/log.ts";
+import { RedisLink } from "#mesh/redis-link.ts";
 import { ResultsVisibility } from "#proto/generated/urna/v1/election_pb.js";
 import { GetTallyResponseSchema, GetTallyTableResponseSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
 import type { PackedTally, TallyView } from "#proto/published-tally.ts";
 import { readPublished, ViewNames } from "#proto/published-tally.ts";
-import { ballotFor, CLOSED, CREATED, cell, leaf, OPEN, sampleDefinition } from "./sample-election.ts";
+import { noAudit } from "./audit-board.ts";
+import { publisherLimits, publisherTimes } from "./config.ts";
+import { CountBook } from "./count-book.ts";
+import { Frame } from "./frame.ts";
+import {
+  ballotFor,
+  CLOSED,
+  CREATED,
+  cell,
+  countsMessage,
+  leaf,
+  OPEN,
+  sampleDefinition,
+  sampleShape,
+} from "./sample-election.ts";
 import { deployment } from "./scripted-ledger.ts";
 import type { RunningTally } from "./scripted-mesh.ts";
 import { ScriptedMesh } from "./scripted-mesh.ts";
+import { ViewPublisher } from "./view-publisher.ts";
 
 const missing = await toolSkipReason("publishing of tallies through Redis", findRedis);
 const limitMs = 20_000;
@@ -166,5 +183,42 @@ describe.skipIf(missing !== undefined)("the tally publishes through Redis", () =
       rig.thaw();
     }
     await told(root, from(await untilCounted(3n)));
+  });
+
+  test("and says what is wrong while Redis does not keep it, or does not answer", async () => {
+    const log = createLogger("tally", "silent");
+    const link = new RedisLink({ place: placeOf(rig), name: "publisher test", log, times: publisherTimes });
+    const publisher = new ViewPublisher({ link, names, limits: publisherLimits, log, beatEnded: () => {} });
+    const book = new CountBook([0]);
+    book.define(sampleShape());
+    book.fold(0, countsMessage({ from: 1, state: OPEN }));
+    const content = { incarnation: 1n, number: 1n, asOfMs: 0, book: book.snapshot(), missing: [], audit: noAudit };
+    const frame = new Frame(content);
+    const untilTrouble = (pattern: RegExp) =>
+      waitFor(`trouble like ${pattern}`, limitMs, () => {
+        publisher.tick(performance.now(), frame);
+        return pattern.test(publisher.trouble()) ? true : undefined;
+      });
+    try {
+      await listen(root);
+      await waitFor("an answer to be told", limitMs, () => {
+        publisher.tick(performance.now(), frame);
+        return heard.has(names.nameOf(root)) ? true : undefined;
+      });
+      await redis.config("SET", "maxmemory-policy", "noeviction");
+      await redis.config("SET", "maxmemory", "1");
+      await untilTrouble(
+        /^Redis does not keep what the tally publishes since \d+ s \(OOM .*\); routers may have to ask/,
+      );
+      await redis.config("SET", "maxmemory", "64mb");
+      await untilTrouble(/^$/);
+      rig.freeze();
+      await untilTrouble(/^Redis does not answer since \d+ s \(.*\); routers ask the tally$/);
+      rig.thaw();
+      await untilTrouble(/^$/);
+    } finally {
+      rig.thaw();
+      publisher.close();
+    }
   });
 });

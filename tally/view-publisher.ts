@@ -5,6 +5,7 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { toBinary } from "@bufbuild/protobuf";
+import type { Logger } from "#mesh/log.ts";
 import type { RedisLink } from "#mesh/redis-link.ts";
 import { GetTallyTableResponseSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
 import type { TallyView } from "#proto/published-tally.ts";
@@ -34,6 +35,7 @@ export type PublisherParts = {
   readonly link: RedisLink;
   readonly names: ViewNames;
   readonly limits: PublisherLimits;
+  readonly log: Logger;
   /** A beat has told all that it had to tell, after so many milliseconds. */
   readonly beatEnded: (tookMs: number) => void;
 };
@@ -183,6 +185,7 @@ export class ViewPublisher {
     });
     switch (sent.kind) {
       case "answered":
+        if (this.#refusal !== undefined) this.#parts.log.info("Redis keeps what is published again");
         this.#refusal = undefined;
         this.#count("published", batch.length);
         return true;
@@ -198,6 +201,7 @@ export class ViewPublisher {
   }
 
   #refuse(why: string): void {
+    if (this.#refusal === undefined) this.#parts.log.warn({ why }, "Redis does not keep what is published");
     this.#refusal = { why, sinceMs: this.#refusal?.sinceMs ?? performance.now() };
   }
 

@@ -14,12 +14,10 @@ export const systemCacheFolders: readonly string[] = ["/var/cache/urna", join(tm
 export const systemStateFolder = "/var/lib/urna";
 
 /** What every process that we start may see of our environment: not the test runner's or npm's variables. */
-export const inheritedEnvironment: Readonly<Record<string, string>> = Object.fromEntries(
-  ["PATH", "HOME", "LANG", "TZ", "TMPDIR"].flatMap((name) => {
-    const value = env[name];
-    return value === undefined ? [] : [[name, value]];
-  }),
-);
+export const inheritedEnvironment = environmentOf("PATH", "HOME", "LANG", "TZ", "TMPDIR");
+
+/** What our services are handed on besides: where their traces go, and how many calls are recorded. */
+export const tracesEnvironment = environmentOf("URNA_TRACES_ENDPOINT", "URNA_TRACES_RATIO");
 
 /** Whether this process runs as a script of package.json. */
 export const startedByNpm = env["npm_lifecycle_event"] !== undefined;
@@ -39,3 +37,13 @@ export const namedTools: Readonly<Record<ToolVariable, string | undefined>> = {
   URNA_GRPCURL: env["URNA_GRPCURL"],
   URNA_REDIS: env["URNA_REDIS"],
 };
+
+/** Those of these variables that are set. */
+function environmentOf(...names: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}

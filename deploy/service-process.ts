@@ -1,5 +1,5 @@
 /** One of our services as a child process. */
-import { inheritedEnvironment } from "./config.ts";
+import { inheritedEnvironment, tracesEnvironment } from "./config.ts";
 import { LoggedProcess } from "./logged-process.ts";
 import type { ManagedProcess } from "./managed-process.ts";
 import { checkoutRoot, nodeFlags, nodeOf } from "./own-node.ts";
@@ -34,7 +34,12 @@ export class ServiceProcess implements ManagedProcess {
     return LoggedProcess.spawn(nodeOf(checkout), [...nodeFlags, this.#options.script], {
       logFile: this.logFile,
       cwd: checkout,
-      environment: { ...inheritedEnvironment, URNA_NAME: this.name, ...(await this.#options.environment()) },
+      environment: {
+        ...inheritedEnvironment,
+        ...tracesEnvironment,
+        URNA_NAME: this.name,
+        ...(await this.#options.environment()),
+      },
       ipc: true,
     });
   }

@@ -17,6 +17,8 @@ export type Endpoints = {
   }[];
   /** Absolute. */
   readonly adminTokenFile: string | undefined;
+  /** Absolute; who is where in a run without Consul. */
+  readonly directoryFile: string | undefined;
   /** Where the launcher can be asked to restart processes. */
   readonly controlSocket: string | undefined;
   /** What a caller shows on gRPC; undefined in a run that speaks plaintext. Paths are absolute. */
@@ -46,6 +48,7 @@ export function parseEndpoints(file: string, text: string): Endpoints {
     throw new UsageError(`${file}: schema_version ${String(document["schema_version"])} is not ${schemaVersion}`);
   }
   const tokenFile = document["admin_token_file"];
+  const directoryFile = document["directory_file"];
   const controlSocket = document["control_socket"];
   return {
     file,
@@ -66,6 +69,7 @@ export function parseEndpoints(file: string, text: string): Endpoints {
     tls: reader.files(document["tls"], "tls", { certFile: "cert_file", keyFile: "key_file", caFile: "ca_file" }),
     consul: reader.consul(document["consul"]),
     adminTokenFile: typeof tokenFile === "string" ? resolve(dirname(file), tokenFile) : undefined,
+    directoryFile: typeof directoryFile === "string" ? resolve(dirname(file), directoryFile) : undefined,
     controlSocket: typeof controlSocket === "string" ? resolve(dirname(file), controlSocket) : undefined,
   };
 }

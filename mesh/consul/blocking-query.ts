@@ -13,7 +13,7 @@ export type FollowedAnswer = ConsulAnswer & {
 };
 
 export type BlockingQueryParts = {
-  readonly client: ConsulClient;
+  readonly client: Pick<ConsulClient, "read">;
   readonly path: string;
   readonly recurse?: boolean;
   readonly bytesMax: number;

@@ -62,9 +62,9 @@ export class Story implements AsyncDisposable {
     this.cluster = cluster;
     this.said = said;
     this.#environments = environments;
-    this.caster = new StoryCaster(this.routers, this.ledger);
-    this.elections = this.routers.map((address) => createClient(ElectionService, address));
-    this.tallies = this.routers.map((address) => createClient(TallyService, address));
+    this.caster = new StoryCaster(this.routers, this.ledger, cluster.identity);
+    this.elections = this.routers.map((address) => createClient(ElectionService, address, cluster.identity));
+    this.tallies = this.routers.map((address) => createClient(TallyService, address, cluster.identity));
   }
 
   static async start(options: EmbeddedClusterOptions = {}): Promise<Story> {

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type { WatchTallyResponse } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { TallyService } from "#proto/generated/urna/v1/tally_service_pb.js";
 
@@ -69,9 +70,9 @@ export class FrameWitness {
   readonly #stop = new AbortController();
   readonly #watching: Promise<void>;
 
-  constructor(routers: readonly string[], electionId: string, sent: () => number) {
+  constructor(routers: readonly string[], electionId: string, sent: () => number, identity?: Identity) {
     this.rule = new FrameRule(sent);
-    this.#watching = this.#watch(routers, electionId);
+    this.#watching = this.#watch(routers, electionId, identity);
   }
 
   async stop(): Promise<FrameRule> {
@@ -80,10 +81,10 @@ export class FrameWitness {
     return this.rule;
   }
 
-  async #watch(routers: readonly string[], electionId: string): Promise<void> {
+  async #watch(routers: readonly string[], electionId: string, identity: Identity | undefined): Promise<void> {
     const { signal } = this.#stop;
     for (let turn = 0; !signal.aborted; turn++) {
-      const client = createClient(TallyService, routers[turn % routers.length] ?? "");
+      const client = createClient(TallyService, routers[turn % routers.length] ?? "", identity);
       try {
         for await (const frame of client.watchTally({ electionId }, { signal })) this.rule.see(frame);
       } catch {

@@ -1,6 +1,7 @@
 /** How many votes each shard's log holds, as the routers report it. */
 import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type { ShardNodeStatus } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { MeshService, ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
 
@@ -11,16 +12,24 @@ const pauseMs = 200;
  * By shard id. A shard whose writer does not answer within `limitMs` (default 10 s) is absent, and all are when no
  * router does.
  */
-export async function readLogSizes(routers: readonly string[], limitMs = 10_000): Promise<Map<number, number>> {
-  const writers = await readWriters(routers, limitMs);
+export async function readLogSizes(
+  routers: readonly string[],
+  identity?: Identity,
+  limitMs = 10_000,
+): Promise<Map<number, number>> {
+  const writers = await readWriters(routers, identity, limitMs);
   return new Map([...writers].map(([shardId, { votes }]) => [shardId, Number(votes)]));
 }
 
 /** The same, and all else that the routers say of each writer. */
-export async function readWriters(routers: readonly string[], limitMs = 10_000): Promise<Map<number, ShardNodeStatus>> {
+export async function readWriters(
+  routers: readonly string[],
+  identity?: Identity,
+  limitMs = 10_000,
+): Promise<Map<number, ShardNodeStatus>> {
   const endMs = performance.now() + limitMs;
   for (let turn = 0; ; turn++) {
-    const nodes = await readNodes(routers[turn % routers.length] ?? "");
+    const nodes = await readNodes(routers[turn % routers.length] ?? "", identity);
     const shards = new Set(nodes.map(({ shardId }) => shardId));
     const writers = nodes.filter(({ role, notReadyBecause }) => role === ShardRole.WRITER && notReadyBecause === "");
     const byShard = new Map(writers.map((writer) => [writer.shardId, writer]));
@@ -29,8 +38,8 @@ export async function readWriters(routers: readonly string[], limitMs = 10_000):
   }
 }
 
-async function readNodes(router: string): Promise<ShardNodeStatus[]> {
-  const client = createClient(MeshService, router);
+async function readNodes(router: string, identity: Identity | undefined): Promise<ShardNodeStatus[]> {
+  const client = createClient(MeshService, router, identity);
   try {
     return (await client.getMeshStatus({}, { deadlineMs: callLimitMs })).nodes;
   } catch {

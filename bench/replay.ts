@@ -16,12 +16,15 @@ import type { VoteLink } from "#bench/vote-link.ts";
 import { VoteLinks } from "#bench/vote-link.ts";
 import type { CallErrorCode } from "#mesh/call-error.ts";
 import { CallError } from "#mesh/call-error.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { batchRequestVotesMax } from "#proto/limits.ts";
 import { RejectionError } from "#proto/rejections.ts";
 
 export type ReplayOptions = {
   /** gRPC addresses "host:port" of all routers. */
   readonly routers: readonly string[];
+  /** What is shown to them; undefined where they speak plaintext. */
+  readonly identity?: Identity | undefined;
   /** What to cast; `file.scaled(1 / 20)` for a part of it. */
   readonly file: ElectionFile;
   /** Open loop at this rate; without it closed loop. */
@@ -43,7 +46,7 @@ export type ReplayOptions = {
 
 /** Resolves when every ballot is settled, or none has been for `stalledMs`, or the signal fires. */
 export async function replay(options: ReplayOptions): Promise<ReplayReport> {
-  const sizesBefore = await readLogSizes(options.routers);
+  const sizesBefore = await readLogSizes(options.routers, options.identity);
   return new Replay(options, new ReplayAccount(options.file.ballotCount, sizesBefore)).run();
 }
 
@@ -104,7 +107,7 @@ class Replay {
     this.#account = account;
     this.#cursor = file.cursor();
     this.#encoder = new BallotEncoder(file.electionId, file.cells);
-    this.#links = new VoteLinks(routers);
+    this.#links = new VoteLinks(routers, options.identity);
     this.#callsMax = ratePerSecond === undefined ? callsInFlight : openLoopCallsMax;
     this.#batchVotes = batchVotesAt(ratePerSecond);
   }

@@ -8,6 +8,7 @@ import type { SentVote, ToldOutcome, VoteLedger } from "#bench/vote-ledger.ts";
 import { CallError } from "#mesh/call-error.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { ErrorInfoSchema } from "#proto/generated/google/rpc/error_details_pb.js";
 import type { Outcome, Receipt, VoteSchema } from "#proto/generated/urna/v1/vote_pb.js";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
@@ -29,10 +30,10 @@ export class StoryCaster {
   readonly #ledger: VoteLedger;
   readonly #clients: readonly Client<typeof VoteService>[];
 
-  constructor(routers: readonly string[], ledger: VoteLedger) {
+  constructor(routers: readonly string[], ledger: VoteLedger, identity?: Identity) {
     this.#routers = routers;
     this.#ledger = ledger;
-    this.#clients = routers.map((address) => createClient(VoteService, address));
+    this.#clients = routers.map((address) => createClient(VoteService, address, identity));
   }
 
   /** One unary call. Throws when the router answered something that is none of its business. */

@@ -7,6 +7,7 @@ import type { ElectionFile, OptionCounts } from "#bench/election-file.ts";
 import { CallError } from "#mesh/call-error.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type {
   GetTallyResponse,
   RecountProgress,
@@ -20,6 +21,8 @@ import { RejectionError } from "#proto/rejections.ts";
 export type TallyCheckOptions = {
   /** gRPC address "host:port" of a router or of the tally. */
   readonly address: string;
+  /** What is shown there; undefined where it speaks plaintext. */
+  readonly identity?: Identity | undefined;
   /** What was cast. */
   readonly file: ElectionFile;
   /** How many ballots were acknowledged: the tally is given time to reach them. */
@@ -54,7 +57,7 @@ const sameFrameTries = 50;
 
 export async function checkTally(options: TallyCheckOptions): Promise<TallyVerdict> {
   const { address, file, acknowledged, waitMs = 30_000 } = options;
-  const client = createClient(TallyService, address);
+  const client = createClient(TallyService, address, options.identity);
   try {
     const endMs = performance.now() + waitMs;
     const snapshot = await untilReached(client, file.electionId, acknowledged, endMs);

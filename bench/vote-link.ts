@@ -5,6 +5,7 @@
 import type { ChannelOptions, ServiceError } from "@grpc/grpc-js";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { CallError, callErrorCode } from "#mesh/call-error.ts";
+import type { Identity } from "#mesh/identity.ts";
 import { rejectionFromStatus } from "#mesh/rejection-status.ts";
 import { transportBytesMax } from "#proto/limits.ts";
 
@@ -42,9 +43,10 @@ export class VoteLink {
   #outstanding = 0;
   #distrustedUntilMs = 0;
 
-  constructor(address: string) {
+  constructor(address: string, identity: Identity | undefined) {
     this.address = address;
-    this.#client = new Client(address, credentials.createInsecure(), channelOptions);
+    const secured = identity?.channelCredentials(["router"]);
+    this.#client = new Client(address, secured ?? credentials.createInsecure(), channelOptions);
   }
 
   get outstanding(): number {
@@ -104,9 +106,9 @@ export class VoteLinks {
   readonly #links: readonly VoteLink[];
   #turn = 0;
 
-  constructor(addresses: readonly string[]) {
+  constructor(addresses: readonly string[], identity: Identity | undefined) {
     if (addresses.length === 0) throw new RangeError("VoteLinks: no router");
-    this.#links = addresses.map((address) => new VoteLink(address));
+    this.#links = addresses.map((address) => new VoteLink(address, identity));
   }
 
   /** The trusted link with the fewest calls; another one than `avoid` where there is one. */

@@ -162,6 +162,7 @@ class Demo {
     const { rate } = this.#options;
     this.facts.replay = await replay({
       routers: mesh.routers,
+      identity: mesh.identity,
       file,
       signal: this.#signal,
       ...(rate === undefined ? {} : { ratePerSecond: rate }),
@@ -201,7 +202,9 @@ class Demo {
     this.#screen.line("checking: the tally against the file, then a recount of every stored row");
     const onRecountProgress = ({ rowsCounted }: RecountProgress) =>
       this.#screen.show([`  recount: ${formatCount(rowsCounted)} rows`]);
-    const verdict = await checkTally({ address: mesh.routers[0] ?? "", file, acknowledged, onRecountProgress });
+    const { identity, routers } = mesh;
+    const address = routers[0] ?? "";
+    const verdict = await checkTally({ address, identity, file, acknowledged, onRecountProgress });
     this.#screen.settle([]);
     this.facts.verdict = verdict;
     for (const difference of verdict.differences) this.#screen.line(`  ${difference}`);

@@ -5,6 +5,7 @@ import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import { parseHostPort } from "#mesh/host-port.ts";
 import type { Identity } from "#mesh/identity.ts";
+import { RetryBudget } from "#mesh/retry-budget.ts";
 import { deadlineDefaultMs } from "#proto/limits.ts";
 import { callerIdentity } from "./caller-identity.ts";
 import type { AdminOptions, CommandContext, CommonOptions } from "./command-context.ts";
@@ -24,7 +25,10 @@ export function callLimits({ signal }: CommandContext): CallLimits {
   return { deadlineMs: callDeadlineMs, signal };
 }
 
-/** Calls `use` with a client of the service on the first router that answers; closes it afterwards. */
+/**
+ * Calls `use` with a client of the service on the first router that answers; closes it afterwards. What passes is tried again
+ * within the call's time.
+ */
 export async function withClient<S extends DescService, Result>(
   service: S,
   options: CommonOptions,
@@ -32,7 +36,7 @@ export async function withClient<S extends DescService, Result>(
   use: (client: Client<S>) => Promise<Result>,
 ): Promise<Result> {
   const { address, identity } = await findRouter(options, context);
-  const client = createClient(service, address, identity);
+  const client = createClient(service, address, identity, { retry: new RetryBudget() });
   try {
     return await use(client);
   } finally {

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { TraceSpan } from "#mesh/tracing.ts";
 import { electionShape } from "#proto/election-shape.ts";
 import { ContestKind, ElectionDefinitionSchema, KeyKind } from "#proto/generated/urna/v1/election_pb.js";
 import type { RejectionError } from "#proto/rejections.ts";
@@ -120,4 +121,16 @@ test("a row keeps its ballot, however long it is", () => {
       }
     }),
   );
+});
+
+test("a frame goes with the trace of the first recorded call in it; calls that are not recorded, or answered, have none", () => {
+  const { table, admit } = setUp();
+  const ignore = { accepted: () => {}, refused: () => {} };
+  const traces = ["first", "second"].map((traceparent) => ({ traceparent }) as TraceSpan);
+  const recorded = traces.map((trace) => table.admit({ ...ignore, traceFrame: () => trace }, 0, 10, 0, false));
+  const plain = [admit(0), admit(1)];
+  expect(table.traceOf(Uint32Array.from(plain))).toBeUndefined();
+  expect(table.traceOf(Uint32Array.from([...plain, ...recorded]))?.traceparent).toBe("first");
+  table.expire(recorded[0] ?? noRow);
+  expect(table.traceOf(Uint32Array.from([...plain, ...recorded]))?.traceparent).toBe("second");
 });

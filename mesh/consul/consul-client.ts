@@ -63,7 +63,7 @@ export class ConsulClient {
   #agent: Agent;
   #consul: Consul;
 
-  /** Throws when a file cannot be read. */
+  /** Throws when a file cannot be read, or holds no token. */
   constructor(config: ConsulConfig) {
     this.#config = config;
     setMaxListeners(0, this.#closing.signal);
@@ -76,7 +76,7 @@ export class ConsulClient {
     return this.#config.address;
   }
 
-  /** `path` begins behind /v1 and is encoded. Throws ConsulError, or what the signal was aborted with. */
+  /** `path` begins behind /v1 and is encoded. Throws ConsulError, also when it is aborted. */
   async read(path: string, query: ConsulQuery, limits: ReadLimits): Promise<ConsulAnswer> {
     return await this.#withFreshFiles(() => this.#read(path, query, limits));
   }
@@ -134,7 +134,9 @@ export class ConsulClient {
 
   #readFiles(): [ca: string, token: string] {
     const { caFile, tokenFile } = this.#config;
-    return [readFileSync(caFile, "utf8"), readFileSync(tokenFile, "utf8").trim()];
+    const token = readFileSync(tokenFile, "utf8").trim();
+    if (!/^[!-~]+$/.test(token)) throw new Error(`${tokenFile} holds no token: one line of visible characters`);
+    return [readFileSync(caFile, "utf8"), token];
   }
 
   #newConsul(): Consul {
@@ -156,14 +158,19 @@ export class ConsulClient {
         const late = limit.aborted ? `no answer within ${limitMs} ms` : error.message;
         reject(error instanceof ConsulError ? error : new ConsulError("unreachable", late));
       };
-      const call = request(url, { agent: this.#agent, headers, signal: ends });
-      call.once("error", fail);
-      call.once("response", (response) => {
-        bodyOf(response, bytesMax)
-          .then((text) => resolve(answerOf(response, text)), fail)
-          .catch(fail);
-      });
-      call.end();
+      try {
+        // Throws for an authority that is none.
+        const call = request(url, { agent: this.#agent, headers, signal: ends });
+        call.once("error", fail);
+        call.once("response", (response) => {
+          bodyOf(response, bytesMax)
+            .then((text) => resolve(answerOf(response, text)), fail)
+            .catch(fail);
+        });
+        call.end();
+      } catch (error) {
+        fail(error as Error);
+      }
     });
   }
 }

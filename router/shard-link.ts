@@ -339,7 +339,7 @@ export class ShardLink {
     const { signal } = this.#stopping;
     const { patienceMs } = this.#parts.limits;
     while (!signal.aborted) {
-      await delay(patienceMs / 2, undefined, { signal, ref: false }).catch(() => {});
+      await delay(patienceMs / 10, undefined, { signal, ref: false }).catch(() => {});
       const [oldest] = this.#outstanding.values();
       if (oldest === undefined || performance.now() - oldest.sentAtMs < patienceMs) continue;
       await this.#probe();
@@ -350,15 +350,14 @@ export class ShardLink {
     const stream = this.#stream;
     if (this.#probing || stream === undefined) return;
     this.#probing = true;
-    const writer = await this.#parts.nodes.findWriter();
+    const writer = await this.#parts.nodes.findSuccessor(stream.writer);
     this.#probing = false;
-    if (writer !== undefined && writer.writerEpoch > stream.writer.writerEpoch && this.#stream === stream) {
-      this.#parts.log.warn(
-        { shard: this.shardId, from: stream.writer.node, to: writer.node },
-        "another writer took over",
-      );
-      stream.call.cancel();
-    }
+    if (writer === undefined || this.#stream !== stream) return;
+    this.#parts.log.warn(
+      { shard: this.shardId, from: stream.writer.node, to: writer.node },
+      "another writer took over",
+    );
+    stream.call.cancel();
   }
 }
 

@@ -80,9 +80,22 @@ export class ShardNodes {
 
   /** Asks all nodes; of several that say to be the writer, the one of the highest epoch is. */
   async findWriter(): Promise<ShardWriter | undefined> {
+    this.#writer = await this.#findAmong(this.#nodes);
+    return this.#writer;
+  }
+
+  /** Who writes instead of a writer that answers nothing, which is not waited for. */
+  async findSuccessor(writer: ShardWriter): Promise<ShardWriter | undefined> {
+    const best = await this.#findAmong(this.#nodes.filter((node) => node !== writer.node));
+    if (best === undefined || best.writerEpoch <= writer.writerEpoch) return undefined;
+    this.#writer = best;
+    return best;
+  }
+
+  async #findAmong(nodes: readonly string[]): Promise<ShardWriter | undefined> {
     let best: ShardWriter | undefined;
     const found = Promise.withResolvers<void>();
-    const asked = this.#nodes.map(async (node) => {
+    const asked = nodes.map(async (node) => {
       const writer = await this.#askNode(node);
       if (writer === undefined) return;
       if (best === undefined || writer.writerEpoch > best.writerEpoch) best = writer;
@@ -91,7 +104,6 @@ export class ShardNodes {
     const all = Promise.all(asked);
     await Promise.race([all, found.promise]);
     if (best !== undefined) await Promise.race([all, delay(rivalWaitMs, undefined, { ref: false })]);
-    this.#writer = best;
     return best;
   }
 

@@ -50,13 +50,17 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     queueLimits: {
       votesMax: read.integer("URNA_WAITING_VOTES_MAX", { min: 1, max: 10_000_000, fallback: 40_000 }),
       bytesMax: read.integer("URNA_WAITING_BYTES_MAX", { min: 1_024, max: 2 ** 31, fallback: 32 * mebibyte }),
+      delay: {
+        targetMs: read.integer("URNA_QUEUE_DELAY_MS", { min: 10, max: 60_000, fallback: 1_000 }),
+        intervalMs: 500,
+      },
     },
     batchVotesMax: read.integer("URNA_BATCH_VOTES_MAX", { min: 1, max: 100_000, fallback: 8_192 }),
     batchBytesMax: 8 * mebibyte,
     commitLimitMs: read.integer("URNA_COMMIT_LIMIT_MS", { min: 100, max: 600_000, fallback: 10_000 }),
     pulseMs,
     // A live writer commits every pulse; three missed ones are silence.
-    spare: { silenceMs: 3 * pulseMs, lookEveryMs: 200 },
+    spare: { silenceMs: 3 * pulseMs, lookEveryMs: 100 },
     reconcileEveryMs: 1_000,
     drainSettleMs: 6_000,
     drainGraceMs: 500,

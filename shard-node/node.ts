@@ -8,7 +8,7 @@ import { PostgresSession } from "./postgres-session.ts";
 import { PublishedCheckpoint } from "./published-checkpoint.ts";
 import type { ShardKey } from "./shard-key.ts";
 import { EndedWriters, type FreeHead, type SpareTimes, watchUntilFree } from "./spare-watch.ts";
-import { DeposedError } from "./takeover.ts";
+import { DeposedError, resign } from "./takeover.ts";
 import { fillVoterFilters } from "./voter-filters.ts";
 import { LedgerLossError } from "./witness.ts";
 import type { WitnessFile } from "./witness-file.ts";
@@ -86,6 +86,7 @@ export class ShardNode {
       if (free === undefined) return;
       const taken = await this.#tryTakeOver(free);
       if (taken === undefined) continue;
+      if (this.#stopping.signal.aborted) return await this.#giveBack(taken);
       const { writerEpoch, batch } = taken.head;
       log.info({ writerEpoch, batch, because: free.vacancy }, "this node is the writer");
       await this.#write(taken);
@@ -150,7 +151,11 @@ export class ShardNode {
   }
 
   async #tryTakeOver({ seen, vacancy }: FreeHead): Promise<WitnessedTakeover | undefined> {
-    const limits = { answerMs: this.#options.commitLimitMs, signal: this.#stopping.signal };
+    // The session outlives the takeover: a writer that stops settles its votes through it.
+    const givenUp = new AbortController();
+    const giveUp = () => givenUp.abort();
+    this.#stopping.signal.addEventListener("abort", giveUp);
+    const limits = { answerMs: this.#options.commitLimitMs, signal: givenUp.signal };
     const accepted = this.#acceptedLoss;
     if (vacancy === "the writer's process has ended") this.#ended.heeded(performance.now());
     try {
@@ -164,7 +169,15 @@ export class ShardNode {
         await delay(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       }
       return undefined;
+    } finally {
+      this.#stopping.signal.removeEventListener("abort", giveUp);
     }
+  }
+
+  /** Stopped in the moment of its takeover. */
+  async #giveBack({ session, head }: WitnessedTakeover): Promise<void> {
+    await resign(session, head);
+    session.destroy();
   }
 
   #refuse(error: unknown): void {

@@ -16,15 +16,10 @@ export type Vacancy = "no writer yet" | "the writer has resigned" | "the writer'
 export type FreeHead = { readonly seen: SeenHead; readonly vacancy: Vacancy };
 
 /**
- * Spares that see the same pause by chance and look again, so that as a rule one is first and the others see it. The pause
- * after silence is longer: there the database may be slow, and a takeover that waits is soon ended by the next.
+ * Spares that see the same pause by chance and look again, so that as a rule one is first and the others see it. A shard that
+ * never had a writer keeps nobody waiting.
  */
-const pauseMsMax: Record<Vacancy, number> = {
-  "no writer yet": 0,
-  "the writer has resigned": 150,
-  "the writer's process has ended": 150,
-  silence: 500,
-};
+const pauseMsMax = 200;
 
 export type SpareWatchOptions = {
   readonly address: PostgresAddress;
@@ -53,7 +48,7 @@ export async function watchUntilFree(options: SpareWatchOptions): Promise<FreeHe
         if (seen.batch > firstSeen) onBatch();
         const vacancy = watch.vacancyOf(seen, performance.now());
         if (vacancy !== undefined) {
-          await pause(random() * pauseMsMax[vacancy]);
+          if (vacancy !== "no writer yet") await pause(random() * pauseMsMax);
           if (!signal.aborted && isSame(seen, await readHead(session.client))) return { seen, vacancy };
         }
       } catch {

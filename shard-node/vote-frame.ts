@@ -119,7 +119,8 @@ export class WaitingFrame {
   readonly ballots: Buffer;
   /** Where each ballot starts in `ballots`, and where the last one ends. */
   readonly ballotStarts: Uint32Array;
-  /** By performance.now(). */
+  /** By performance.now(), as all times here. */
+  readonly receivedAtMs: number;
   readonly deadlinesAtMs: Float64Array;
   readonly votes: readonly WaitingVote[];
   /** Undefined, nearly always: of a frame that is not recorded. */
@@ -147,6 +148,7 @@ export class WaitingFrame {
     this.regions = request.regions;
     this.ballots = asBuffer(request.ballots);
     this.ballotStarts = startsOf(request.ballotLengths);
+    this.receivedAtMs = receivedAtMs;
     this.deadlinesAtMs = Float64Array.from(request.deadlineMs, (deadlineMs) => receivedAtMs + deadlineMs);
     this.votes = request.regions.map((_, index) => new WaitingVote(this, index));
     this.#frameId = Number(request.frameId);

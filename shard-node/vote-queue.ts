@@ -1,18 +1,29 @@
-/** Votes received and not yet in a batch: bounded in count and bytes, so that refusal comes before collapse (I9). */
+/**
+ * Votes received and not yet in a batch: bounded in count, in bytes and by how long the oldest has waited, so that refusal comes
+ * before collapse (I9).
+ */
+import { QueueDelay, type QueueDelayLimits } from "#mesh/queue-delay.ts";
 import type { WaitingVote } from "./vote-frame.ts";
 
-export type QueueLimits = { readonly votesMax: number; readonly bytesMax: number };
+export type QueueLimits = {
+  readonly votesMax: number;
+  readonly bytesMax: number;
+  /** Beyond it no new votes are taken. */
+  readonly delay: QueueDelayLimits;
+};
 
 /** What one waiting vote costs beyond its ballot: the object, its strings and its place in the frame's answer. */
 const overheadBytes = 256;
 
 export class VoteQueue {
   readonly #limits: QueueLimits;
+  readonly #delay: QueueDelay;
   #votes: WaitingVote[] = [];
   #bytes = 0;
 
   constructor(limits: QueueLimits) {
     this.#limits = limits;
+    this.#delay = new QueueDelay(limits.delay);
   }
 
   get length(): number {
@@ -20,7 +31,10 @@ export class VoteQueue {
   }
 
   /** All of the votes, or none: false when they would pass a limit. */
-  offer(votes: readonly WaitingVote[]): boolean {
+  offer(votes: readonly WaitingVote[], nowMs = performance.now()): boolean {
+    const oldest = this.#votes[0];
+    this.#delay.look(oldest === undefined ? 0 : nowMs - oldest.frame.receivedAtMs, nowMs);
+    if (this.#delay.overloaded) return false;
     const bytes = sizeOf(votes);
     if (this.#votes.length + votes.length > this.#limits.votesMax) return false;
     if (this.#bytes + bytes > this.#limits.bytesMax) return false;

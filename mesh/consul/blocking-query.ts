@@ -26,7 +26,7 @@ const waitMs = 4_000;
 /** Consul adds up to a sixteenth of the wait, and has to answer. */
 const graceMs = 2_500;
 /** Between two queries, however fast things change. */
-const leastMs = 150;
+const leastMs = 250;
 /** When Consul names no index, waiting would not wait. */
 const noIndexMs = 1_000;
 

@@ -61,7 +61,10 @@ export async function openConsulDirectory(parts: ConsulDirectoryParts): Promise<
     return directory;
   }
   directory.close();
-  throw new Error(`no directory: ${directory.trouble}, and there is no cached one`);
+  const { because } = parts.trouble;
+  throw new Error(
+    `no directory: ${directory.trouble}, and there is no cached one${because === "" ? "" : ` (${parts.client.address}: ${because})`}`,
+  );
 }
 
 export class ConsulDirectory implements Directory {

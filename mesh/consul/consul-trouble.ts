@@ -5,7 +5,7 @@
 import type { Logger } from "#mesh/log.ts";
 import type { ConsulError } from "./consul-client.ts";
 
-type Failing = { readonly sinceMs: number; readonly refused: boolean };
+type Failing = { readonly sinceMs: number; readonly refused: boolean; readonly because: string };
 
 export class ConsulTrouble {
   readonly #log: Logger;
@@ -35,13 +35,18 @@ export class ConsulTrouble {
       this.#log.warn({ consul: this.#address, because: message }, `${words}; what it gave last stays in use`);
     }
     const sinceMs = this.#failing.get(what)?.sinceMs ?? this.#workedAtMs.get(what) ?? this.#openedAtMs;
-    this.#failing.set(what, { sinceMs, refused });
+    this.#failing.set(what, { sinceMs, refused, because: message });
   }
 
   worked(what: string): void {
     this.#workedAtMs.set(what, performance.now());
     if (!this.#failing.delete(what) || this.#failing.size > 0) return;
     this.#log.info({ consul: this.#address }, "Consul gives everything again");
+  }
+
+  /** What Consul, or the way to it, says; empty when there is no trouble. */
+  get because(): string {
+    return [...this.#failing.values()].at(-1)?.because ?? "";
   }
 
   /** Empty when there is none. */

@@ -38,12 +38,15 @@ export type Registration = {
   readonly checks: Check[];
 };
 
+/** A process that listens everywhere is where its machine is. */
+const everywhere = ["0.0.0.0", "::"];
+
 export function registrationOf(announcement: Announcement, status: ServiceStatus): Registration {
   const { service, id, host, port, tags, meta } = announcement;
   return {
     name: service,
     id,
-    address: host,
+    address: everywhere.includes(host) ? "" : host,
     port,
     tags: [...tags],
     meta: { ...meta },

@@ -13,19 +13,10 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { benchConditions } from "#bench/bench-conditions.ts";
-import {
-  compareLedger,
-  isDisturbed,
-  isKept,
-  type LedgerPair,
-  ledgerCostMarkdown,
-  othersOf,
-} from "#bench/ledger-cost-report.ts";
+import { isKept, ledgerCostMarkdown } from "#bench/ledger-cost-report.ts";
 import { PatchedCheckout } from "#bench/patched-checkout.ts";
+import { comparePairs, measureInQuiet, type ReplayPair } from "#bench/replay-pairs.ts";
 import { type ReplayFigures, runReplayOnce } from "#bench/replay-run.ts";
-
-/** So often is a replay made on a machine that is never quiet. */
-const triesMax = 4;
 
 const { values: options } = parseArgs({
   options: {
@@ -39,16 +30,16 @@ if (!Number.isInteger(pairs) || pairs < 1) throw new Error(`--pairs: a whole num
 
 using withLedger = await PatchedCheckout.make("ledger-on");
 using withoutLedger = await PatchedCheckout.make("ledger-off", "bench/patches/ledger-off.patch");
-const runs: LedgerPair[] = [];
+const runs: ReplayPair[] = [];
 const setAside: ReplayFigures[] = [];
 for (let pair = 1; pair <= pairs; pair++) {
-  const on = await measureInQuiet(`pair ${pair}, with ledger`, withLedger);
-  runs.push({ on, off: await measureInQuiet(`pair ${pair}, without`, withoutLedger) });
+  const on = await quietly(`pair ${pair}, with ledger`, withLedger);
+  runs.push({ on, off: await quietly(`pair ${pair}, without`, withoutLedger) });
 }
 
 const command = `npm run bench:ledger -- ${process.argv.slice(2).join(" ")}`.trim();
 const conditions = await benchConditions(command, runs[0]?.on.postgres ?? "");
-const report = { schema_version: 1, name: options.name, conditions, ...compareLedger(runs, setAside.length) } as const;
+const report = { schema_version: 1, name: options.name, conditions, ...comparePairs(runs, setAside.length) } as const;
 console.log(ledgerCostMarkdown(report));
 if (!options["no-write"]) {
   const folder = join(import.meta.dirname, "results");
@@ -60,16 +51,10 @@ if (!options["no-write"]) {
 }
 process.exitCode = isKept(report) ? 0 : 1;
 
-/** The first replay that nothing disturbed; on a machine that is never quiet, the one that was disturbed least. */
-async function measureInQuiet(what: string, checkout: PatchedCheckout): Promise<ReplayFigures> {
-  let best = await measure(what, checkout);
-  for (let tries = 1; isDisturbed(best) && tries < triesMax; tries++) {
-    const again = await measure(`${what}, again`, checkout);
-    const [better, worse] = othersOf(again) < othersOf(best) ? [again, best] : [best, again];
-    best = better;
-    setAside.push(worse);
-  }
-  return best;
+async function quietly(what: string, checkout: PatchedCheckout): Promise<ReplayFigures> {
+  const { figures, setAside: worse } = await measureInQuiet(what, (which) => measure(which, checkout));
+  setAside.push(...worse);
+  return figures;
 }
 
 async function measure(what: string, { folder }: PatchedCheckout): Promise<ReplayFigures> {

@@ -2,26 +2,37 @@
  * One replay of the real election against a cluster of its own; prints one line of JSON: the rate, the latency, and the
  * microseconds of CPU that each part spent on a vote, which a busy machine changes far less than the rate. How busy it was
  * with other things is said, too.
+ *
+ *   --tls   every gRPC hop by mutual TLS; else plaintext
  */
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { withSession } from "#bench/checker-shard.ts";
 import { cpuByPart } from "#bench/cluster-cpu.ts";
 import { readElectionFile } from "#bench/election-file.ts";
 import { machineCpuSeconds } from "#bench/process-cpu.ts";
 import { replay } from "#bench/replay.ts";
+import { TlsPapers } from "#bench/tls-papers.ts";
 import { ensureElection } from "#deploy/demo-election.ts";
 import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";
 
+const { values: options } = parseArgs({ options: { tls: { type: "boolean", default: false } } });
 const file = await readElectionFile(join(import.meta.dirname, "data/nh-2020-president.csv"));
-await using cluster = await EmbeddedCluster.start({ log: (line) => console.error(line) });
+await using papers = options.tls ? await TlsPapers.issue() : undefined;
+const { identity } = papers ?? {};
+await using cluster = await EmbeddedCluster.start({
+  log: (line) => console.error(line),
+  identity,
+  environment: (name) => papers?.environment(name) ?? {},
+});
 const routers = cluster.endpoints.routers.map(({ grpc }) => grpc);
 const never = new AbortController().signal;
-await ensureElection({ routers, adminToken: cluster.adminToken() }, file, never);
+await ensureElection({ routers, adminToken: cluster.adminToken(), identity }, file, never);
 
 const startMs = performance.now();
 const machineBefore = machineCpuSeconds();
 const before = cpuByPart(cluster);
-const report = await replay({ routers, file });
+const report = await replay({ routers, file, identity });
 const after = cpuByPart(cluster);
 const machineAfter = machineCpuSeconds();
 const seconds = (performance.now() - startMs) / 1_000;

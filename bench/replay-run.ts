@@ -18,8 +18,9 @@ export type ReplayFigures = {
   readonly postgres: string;
 };
 
-export async function runReplayOnce(checkout: string): Promise<ReplayFigures> {
-  const child = spawn(ownNode, [...nodeFlags, "bench/replay-once.ts"], {
+/** `options` are those of bench/replay-once.ts. */
+export async function runReplayOnce(checkout: string, ...options: readonly string[]): Promise<ReplayFigures> {
+  const child = spawn(ownNode, [...nodeFlags, "bench/replay-once.ts", ...options], {
     cwd: checkout,
     env: inheritedEnvironment,
     stdio: ["ignore", "pipe", "pipe"],

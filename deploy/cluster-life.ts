@@ -54,7 +54,7 @@ export async function untilServing(parts: ClusterParts, limitMs = servingLimitMs
 }
 
 async function untilOneServes(
-  { plan, mesh }: ClusterParts,
+  { plan, identity }: ClusterParts,
   nodes: readonly Supervisor[],
   service: string,
   { limitMs, signal }: { readonly limitMs: number; readonly signal: AbortSignal | undefined },
@@ -63,7 +63,7 @@ async function untilOneServes(
   const ask = async () => {
     signal?.throwIfAborted();
     const answers = await Promise.all(
-      nodes.map(({ name }) => isServing(plan.ports.address(`${name}.grpc`), service, mesh?.identity)),
+      nodes.map(({ name }) => isServing(plan.ports.address(`${name}.grpc`), service, identity)),
     );
     if (answers.includes(true)) return true;
     if (nodes.every(({ quickEnds }) => quickEnds >= hopelessEnds)) throw new Error(`${what}: they end at every start`);

@@ -1,4 +1,5 @@
 /** What can be chosen about an embedded cluster. */
+import type { Identity } from "#mesh/identity.ts";
 import type { Environment } from "./cluster-plan.ts";
 import type { MeshProfile } from "./mesh-parts.ts";
 
@@ -28,6 +29,8 @@ export type EmbeddedClusterOptions = {
   readonly supervise?: boolean;
   /** The folder of the built results page. */
   readonly webRoot?: string | undefined;
+  /** What is shown to services that `environment` gives certificates; the mesh profile has its own. */
+  readonly identity?: Identity | undefined;
   /** More environment for a process, asked for at each of its starts. */
   readonly environment?: (name: string) => Environment;
   /**

@@ -1,6 +1,7 @@
 /** Makes the parts of an embedded cluster, nothing of which runs yet. */
 import { join } from "node:path";
 import { parseHostPort } from "#mesh/host-port.ts";
+import type { Identity } from "#mesh/identity.ts";
 import type { ServiceKind } from "#mesh/spiffe-id.ts";
 import type { EmbeddedClusterOptions } from "./cluster-options.ts";
 import { routersDefault } from "./cluster-options.ts";
@@ -96,6 +97,11 @@ export class ClusterParts {
       parts.mesh = await MeshParts.make({ profile: options.mesh, programs, folder, plan, supervise, log: parts.log });
     }
     return parts;
+  }
+
+  /** An admin's, with which services are asked; undefined where they speak plaintext. */
+  get identity(): Identity | undefined {
+    return this.mesh?.identity ?? this.#options.identity;
   }
 
   /** Every process, in the order of starting. */

@@ -71,7 +71,7 @@ export class EmbeddedCluster {
 
   /** An admin's, with which services are asked; undefined where they speak plaintext. */
   get identity(): Identity | undefined {
-    return this.#parts.mesh?.identity;
+    return this.#parts.identity;
   }
 
   /** Consul and certificates; undefined where there are none. */

@@ -62,6 +62,19 @@ test("status names every router, the tally and every shard node", { timeout: tes
   expect(JSON.parse((await urna("status", "--json", "--server", router)).stdout).nodes).toHaveLength(4);
 });
 
+test("the shard map is what the shards have; a run without Consul keeps no history", {
+  timeout: testLimitMs,
+}, async () => {
+  const shown = await urna("map", "show");
+  expect(shown.stdout).toMatch(/^epoch 1 of urna, from .*directory\.json$/m);
+  expect(shown.stdout).toMatch(/^ *0 {2}0-8191 +127\.0\.0\.1:\d+ +writer$/m);
+  const check = await urna("map", "check");
+  expect(check.stdout).toContain("is what 2 shards have, and 2 routers follow");
+  expect(check.code).toBe(exitCode.done);
+  const history = await urna("map", "history");
+  expect(history).toMatchObject({ code: exitCode.done, stdout: expect.stringContaining("there is no history") });
+});
+
 test("an election is created once; the same definition again is no error, another one is refused", {
   timeout: testLimitMs,
 }, async () => {

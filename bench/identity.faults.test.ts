@@ -59,4 +59,5 @@ test.skipIf(missing !== undefined)(
     await story.expectTally(electionId);
     expect(await story.check()).toEqual([]);
   },
+  600_000,
 );

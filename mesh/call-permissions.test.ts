@@ -1,8 +1,9 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DescFile } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { mayCall, permittedServices, serversOf } from "#mesh/call-permissions.ts";
+import { permissionsTable } from "#mesh/permissions-page.ts";
 import { identityKinds } from "#mesh/spiffe-id.ts";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 
@@ -40,4 +41,10 @@ test("only routers record votes, only tally and auditors watch counts, only an a
   expect(whoMay("LedgerService/AcceptLoss")).toEqual(["admin"]);
   expect(whoMay("ShardService/NoSuchMethod")).toEqual([]);
   expect(serversOf(ShardService)).toEqual(["shard"]);
+});
+
+test("docs/identity.md shows the table as it is", () => {
+  const page = readFileSync(join(import.meta.dirname, "../docs/identity.md"), "utf8");
+  // To be written anew with: node mesh/permissions-page.ts
+  expect(page).toContain(`\n${permissionsTable()}\n`);
 });

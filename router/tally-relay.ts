@@ -21,8 +21,10 @@ import type {
   WatchTallyResponse,
 } from "#proto/generated/urna/v1/tally_service_pb.js";
 import { TallyService, WatchTallyResponseSchema } from "#proto/generated/urna/v1/tally_service_pb.js";
+import { deadlineDefaultMs } from "#proto/limits.ts";
 import type { TallyView } from "#proto/published-tally.ts";
 import { RejectionError } from "#proto/rejections.ts";
+import { answerWithinMs } from "./call-deadline.ts";
 import { SharedWatch } from "./shared-watch.ts";
 import type { FoundAnswer, TallyFanout } from "./tally-fanout.ts";
 import type { ReadSource } from "./view-watch.ts";
@@ -97,7 +99,7 @@ export class TallyRelay {
       this.#count(found.source);
       return message;
     }
-    const options = passedOn(call, performance.now() - startedAtMs);
+    const options = passedOn(call, performance.now() - startedAtMs, call.deadlineMs ?? deadlineDefaultMs);
     const response = await this.#client.getTally({ electionId, regionId }, options).catch(unavailable);
     this.#passed(view, response.cut);
     return response;
@@ -194,8 +196,11 @@ export class TallyRelay {
   }
 }
 
-function passedOn({ signal, deadlineMs, trace }: CallContext, goneMs = 0) {
-  return deadlineMs === undefined ? { signal, trace } : { signal, trace, deadlineMs: Math.max(1, deadlineMs - goneMs) };
+/** With what the call has left, less what its answer needs on its way back. */
+function passedOn(call: CallContext, goneMs = 0, deadlineMs = call.deadlineMs) {
+  const { signal, trace } = call;
+  if (deadlineMs === undefined) return { signal, trace };
+  return { signal, trace, deadlineMs: Math.max(1, answerWithinMs(deadlineMs) - goneMs) };
 }
 
 /** What the tally refuses stays as it is; that it cannot be reached is said so. */

@@ -20,8 +20,11 @@ export type GhzPlan = {
 
 export type GhzFiles = { readonly data: string; readonly report: string };
 
-/** How long a caller waits for an answer. */
-const callSeconds = 10;
+/**
+ * How long a caller waits for an answer. ghz's clock starts before it has made the message, so that in an open loop that it
+ * cannot hold a short patience would be over before the call is sent.
+ */
+const callSeconds: Readonly<Record<GhzLoad["kind"], number>> = { closed: 10, open: 30 };
 const connectSeconds = 5;
 /** They only hand calls on, in an open loop. */
 const openLoopWorkers = 50;
@@ -47,7 +50,7 @@ export function ghzArguments(plan: GhzPlan, target: Pick<GhzTarget, "router" | "
     "--duration-stop",
     "wait",
     "--timeout",
-    `${callSeconds}s`,
+    `${callSeconds[plan.load.kind]}s`,
     "--connect-timeout",
     `${connectSeconds}s`,
     "--format",

@@ -42,7 +42,7 @@ export const ghzUsage = `npm run ghz -- KIND [options]      against a cluster th
   --concurrency N    calls under way at a time (default 50; batch and stream 4)
   --connections N    connections to the router (default 2)
   --rps N            calls a second at fixed times instead, whatever is under way (unary, batch, stream)
-  --votes N          votes a call (batch, stream; at most ${batchRequestVotesMax})
+  --votes N          votes a call, at most ${batchRequestVotesMax} (batch, stream; spike and soak: CastVoteBatch instead of CastVote)
   --rated N          calls a second that count as rated (spike, soak; default: measured for 5 s)
   --json             one line of JSON on standard output, all else on standard error`;
 
@@ -66,7 +66,7 @@ const onlyFor: Readonly<Record<string, readonly GhzKind[]>> = {
   seconds: ["unary", "batch", "stream", "spike"],
   minutes: ["soak"],
   rps: ["unary", "batch", "stream"],
-  votes: ["batch", "stream"],
+  votes: ["batch", "stream", "spike", "soak"],
   rated: ["spike", "soak"],
   concurrency: ["unary", "batch", "stream"],
 };
@@ -85,14 +85,15 @@ export function readOptions(args: readonly string[]): GhzOptions | undefined {
     wholeNumber(name, values[name], fallback, { min, max });
   const { call, votes, concurrency, seconds } = defaults[kind];
   const connections = number("connections", 2, 100);
+  const votesPerCall = number("votes", votes, batchRequestVotesMax);
   const atOnce = number("concurrency", Math.max(concurrency, connections), 10_000);
   if (connections > atOnce) throw new GhzUsageError("--connections may not exceed --concurrency");
   return {
     kind,
     dir: values.dir ?? ".urna",
     router: number("router", 0, 1_000, 0),
-    call,
-    votesPerCall: number("votes", votes, batchRequestVotesMax),
+    call: call === "CastVote" && votesPerCall > 1 ? "CastVoteBatch" : call,
+    votesPerCall,
     load:
       values.rps === undefined
         ? { kind: "closed", concurrency: atOnce }

@@ -35,8 +35,8 @@ export type GhzRun = {
   readonly pageFile: string | undefined;
 };
 
-/** Beyond its own duration: for calls that are still under way, and for writing the report. */
-const ghzGraceMs = 60_000;
+/** Beyond its own duration: for calls that are still under way or not even made, and for writing the report. */
+const ghzGraceMs = 180_000;
 
 /** Throws GhzRefusal when ghz does not run to its end. */
 export async function runGhz(options: GhzRunOptions): Promise<GhzRun> {
@@ -74,6 +74,9 @@ async function runProgram(program: string, args: readonly string[], limitMs: num
         child.once("close", (code, signal) => resolve({ code, signal }));
       },
     );
+    if (killedBy === "SIGKILL") {
+      throw new GhzRefusal(`ghz did not end within ${limitMs / 1_000} s: this machine cannot make such a load`);
+    }
     if (code !== 0) throw new GhzRefusal(`ghz ended with ${killedBy ?? `exit code ${code}`}: ${said.trim()}`);
   } finally {
     signal.removeEventListener("abort", interrupt);

@@ -37,7 +37,8 @@ export type SessionEnd = {
 };
 
 const calibrationSeconds = 5;
-const calibrationCalls = 50;
+/** Under way all the time; a batch is many votes. */
+const calibrationCalls = { single: 50, batch: 4 } as const;
 const keyPrefixBytes = 12;
 const countLimitMs = 60_000;
 
@@ -89,14 +90,18 @@ export class GhzSession {
     this.#sent.push(votes);
   }
 
-  /** Calls a second that the router answers OK when 50 are under way all the time. */
+  /** Calls a second that the router answers OK in a closed loop. */
   async calibrate(shape: LoadShape): Promise<number> {
-    const load = { kind: "closed", concurrency: calibrationCalls } as const;
+    const concurrency = Math.max(
+      shape.connections,
+      shape.votesPerCall === 1 ? calibrationCalls.single : calibrationCalls.batch,
+    );
+    const load = { kind: "closed", concurrency } as const;
     const { report } = await this.run({ ...shape, seconds: calibrationSeconds, load }, "calibration");
     const rated = Math.round(fatesOf(report).accepted / report.seconds);
     if (rated === 0) throw new GhzRefusal("the router accepted no vote in the calibration: nothing to rate");
     this.options.log(
-      `rated: ${rated.toLocaleString("en-US")} calls/s were answered OK in a closed loop of ${calibrationCalls}`,
+      `rated: ${rated.toLocaleString("en-US")} calls/s were answered OK in a closed loop of ${concurrency}`,
     );
     return rated;
   }

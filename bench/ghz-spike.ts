@@ -6,7 +6,6 @@ import type { GhzReport } from "#bench/ghz-report.ts";
 import { fatesOf, latenciesOf } from "#bench/ghz-report.ts";
 import type { GhzSession } from "#bench/ghz-session.ts";
 import type { GhzResult } from "#bench/ghz-steady.ts";
-import { readPids } from "#bench/ghz-target.ts";
 import { hasReturned, isService, MemoryWatch, memoryByName, memoryCheck, peaksOf } from "#bench/memory-watch.ts";
 import { readCounters, refusalsBetween, type ServerRefusals } from "#bench/router-counters.ts";
 import type { ProbeCall } from "#bench/spike-probe.ts";
@@ -33,30 +32,34 @@ export async function runSpike(session: GhzSession, options: GhzOptions): Promis
   const { target, log, signal } = session.options;
   const rated = options.rated ?? (await session.calibrate(options));
   const probe = new SpikeProbe(target, session.electionId);
-  const watch = new MemoryWatch(await readPids(target.dir));
-  await delay(idleMs, undefined, { signal });
-  const idleBefore = memoryByName(target.pids);
-  const countersBefore = await readCounters(target.routerMetrics);
-  const spikeAtMs = probe.nowMs;
-  const run = await session.run({ ...options, load: { kind: "open", callsPerSecond: spikeTimes * rated } });
-  const spikeEndMs = probe.nowMs;
-  const server = refusalsBetween(countersBefore, await readCounters(target.routerMetrics));
-  log("the spike is over; waiting for the memory to return");
-  const idleAfter = await untilReturned(target.pids, idleBefore, signal);
-  await delay(idleMs, undefined, { signal });
-  await probe.stop();
-  watch.stop();
-  session.note(probe.votes);
-  const end = await session.end();
-  const witness: SpikeWitness = { report: run.report, server, probe: probe.calls };
-  return {
-    run,
-    end,
-    rated,
-    findings: spikeFindings(witness, rated, { spikeAtMs, spikeEndMs }),
-    checks: [...end.checks, ...refusalChecks(witness), memoryCheck(idleBefore, peaksOf(watch.samples), idleAfter)],
-    memory: watch.samples,
-  };
+  const watch = new MemoryWatch(target.pids);
+  try {
+    await delay(idleMs, undefined, { signal });
+    const idleBefore = memoryByName(target.pids);
+    const countersBefore = await readCounters(target.routerMetrics);
+    const spikeAtMs = probe.nowMs;
+    const run = await session.run({ ...options, load: { kind: "open", callsPerSecond: spikeTimes * rated } });
+    const spikeEndMs = probe.nowMs;
+    const server = refusalsBetween(countersBefore, await readCounters(target.routerMetrics));
+    log("the spike is over; waiting for the memory to return");
+    const idleAfter = await untilReturned(target.pids, idleBefore, signal);
+    await delay(idleMs, undefined, { signal });
+    await probe.stop();
+    session.note(probe.votes);
+    const end = await session.end();
+    const witness: SpikeWitness = { report: run.report, server, probe: probe.calls };
+    return {
+      run,
+      end,
+      rated,
+      findings: spikeFindings(witness, rated, { spikeAtMs, spikeEndMs }),
+      checks: [...end.checks, ...refusalChecks(witness), memoryCheck(idleBefore, peaksOf(watch.samples), idleAfter)],
+      memory: watch.samples,
+    };
+  } finally {
+    watch.stop();
+    await probe.stop();
+  }
 }
 
 async function untilReturned(

@@ -3,7 +3,6 @@ import type { Check } from "#bench/ghz-account.ts";
 import type { GhzOptions } from "#bench/ghz-options.ts";
 import type { GhzRun } from "#bench/ghz-program.ts";
 import type { GhzSession, SessionEnd } from "#bench/ghz-session.ts";
-import { readPids } from "#bench/ghz-target.ts";
 import type { MemorySample, MemoryTrend } from "#bench/memory-watch.ts";
 import { MemoryWatch, trendsOf } from "#bench/memory-watch.ts";
 
@@ -29,7 +28,7 @@ export async function runSteady(session: GhzSession, options: GhzOptions): Promi
 export async function runSoak(session: GhzSession, options: GhzOptions): Promise<GhzResult> {
   const rated = options.rated ?? (await session.calibrate(options));
   const callsPerSecond = Math.max(1, Math.round(rated / 2));
-  const watch = new MemoryWatch(await readPids(session.options.target.dir));
+  const watch = new MemoryWatch(session.options.target.pids);
   const run = await session.run({ ...options, load: { kind: "open", callsPerSecond } }).finally(() => watch.stop());
   const end = await session.end();
   const findings = trendsOf(watch.samples).map(describeTrend);

@@ -92,6 +92,8 @@ describe("what was asked for", () => {
   test("has defaults for each kind", () => {
     expect(readOptions(["batch"])).toMatchObject({ call: "CastVoteBatch", votesPerCall: 500, dir: ".urna", router: 0 });
     expect(readOptions(["soak", "--minutes", "2"])).toMatchObject({ seconds: 120, rated: undefined });
+    expect(readOptions(["spike"])).toMatchObject({ call: "CastVote", votesPerCall: 1 });
+    expect(readOptions(["spike", "--votes", "9"])).toMatchObject({ call: "CastVoteBatch", votesPerCall: 9 });
     expect(readOptions(["unary", "--rps", "7"])).toMatchObject({ load: { kind: "open", callsPerSecond: 7 } });
     expect(readOptions(["--help"])).toBeUndefined();
   });
@@ -103,7 +105,7 @@ describe("what was asked for", () => {
     [["unary", "--rps", "-1"], /rps/],
     [["unary", "--rps", "1.5"], /whole number/],
     [["batch", "--votes", "1001"], /from 1 to 1000/],
-    [["spike", "--votes", "3"], /for batch, stream/],
+    [["unary", "--votes", "3"], /for batch, stream/],
     [["unary", "--connections", "9", "--concurrency", "3"], /may not exceed/],
     [["unary", "--bogus"], /bogus/],
   ])("%j is refused with a sentence", (args, sentence) => {

@@ -48,7 +48,7 @@ export class SpikeProbe {
     return performance.now() - this.#startMs;
   }
 
-  /** Ends when every call has. */
+  /** Ends when every call has. May be called again. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all(this.#underWay);

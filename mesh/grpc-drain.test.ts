@@ -96,4 +96,4 @@ test("two servers restarted in turn under a stock client that only waits for rea
   stopped = true;
   await Promise.all(workers);
   expect(failures).toEqual([]);
-});
+}, 30_000);

@@ -3,6 +3,7 @@
  * line in the log, before any of it reaches the server: callers without a certificate of this deployment, plaintext on a TLS
  * port, TLS on a plaintext port.
  */
+import { constants } from "node:crypto";
 import type { Server as NetServer, Socket } from "node:net";
 import { createServer } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
@@ -103,8 +104,10 @@ export class GrpcListener {
   }
 
   #tlsServer(identity: Identity): TlsServer {
+    // Without tickets each connection is checked by itself: by a certificate that is good now, and the authorities of now.
+    const context = () => ({ ...identity.secureContext, secureOptions: constants.SSL_OP_NO_TICKET });
     const server = createTlsServer({
-      ...identity.secureContext,
+      ...context(),
       requestCert: true,
       // Node would cut a connection with a bad certificate without a word of whose it was; #admit does it with one.
       rejectUnauthorized: false,
@@ -112,7 +115,7 @@ export class GrpcListener {
       handshakeTimeout: helloLimitMs,
       noDelay: true,
     });
-    this.#stopRenewing = identity.onRenewal(() => server.setSecureContext(identity.secureContext));
+    this.#stopRenewing = identity.onRenewal(() => server.setSecureContext(context()));
     server.on("tlsClientError", (error, socket) => {
       const problem = handshakeProblem(error);
       if (problem !== undefined) this.#say(socket, problem);

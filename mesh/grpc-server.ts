@@ -34,6 +34,7 @@ import { addReflection } from "#mesh/reflection.ts";
 import { rejectionStatus } from "#mesh/rejection-status.ts";
 import type { BidiMethod, ServerStreamMethod, ServiceBinding, UnaryMethod } from "#mesh/service-call.ts";
 import { methodOf } from "#mesh/service-call.ts";
+import type { SpiffeId } from "#mesh/spiffe-id.ts";
 import { within } from "#mesh/time-limit.ts";
 import { WriteWindow } from "#mesh/write-window.ts";
 import { requestBytesMax } from "#proto/limits.ts";
@@ -167,7 +168,7 @@ export class GrpcServer {
     return async (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => {
       this.#begin();
       const startedAtMs = performance.now();
-      const peer = this.#listener.peerOf(call.getPeer());
+      const peer = this.#peerOf(call);
       const context = new GrpcCallContext(call, telemetry, peer);
       try {
         this.#gate?.demandAllowed(peer, rpc);
@@ -208,7 +209,7 @@ export class GrpcServer {
     this.#begin();
     const window = new WriteWindow(call, windowMax);
     const startedAtMs = performance.now();
-    const peer = this.#listener.peerOf(call.getPeer());
+    const peer = this.#peerOf(call);
     const context = new GrpcCallContext(call, telemetry, peer);
     let denial: RejectionError | undefined;
     let stopWatching: (() => void) | undefined;
@@ -247,6 +248,11 @@ export class GrpcServer {
       responses?.return?.()?.catch(() => {});
       this.#end();
     }
+  }
+
+  /** Undefined where nobody has an identity. */
+  #peerOf(call: ServerUnaryCall<unknown, unknown> | WritableCall): SpiffeId | undefined {
+    return this.#gate === undefined ? undefined : this.#listener.peerOf(call.getPeer());
   }
 
   #begin(): void {

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:tls";
 import { pino } from "pino";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { CertificateRig } from "#deploy/certificate-rig.ts";
 import { waitFor } from "#deploy/wait-for.ts";
 import { createClient } from "#mesh/grpc-client.ts";
@@ -12,6 +12,9 @@ import type { TlsConfig } from "#mesh/mesh-config.ts";
 import type { ServiceImplementation } from "#mesh/service-call.ts";
 import { openTlsIdentity } from "#mesh/tls-identity.ts";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
+
+// Also on a machine that is busy with other things.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const limitMs = 20_000;
 const closers: (() => Promise<void> | void)[] = [];
@@ -100,7 +103,7 @@ test("certificates are renewed under load several times: no call fails, a runnin
   stopped = true;
   await watched;
   stream.end();
-}, 60_000);
+});
 
 test("bad files are refused with one line, and the last good certificate stays", async () => {
   const warnings: string[] = [];
@@ -144,7 +147,7 @@ test("bad files are refused with one line, and the last good certificate stays",
   await renewed;
   expect(own.trouble).toBe("");
   expect(warnings).toHaveLength(7);
-}, 60_000);
+});
 
 test("a certificate that nears its end and was not renewed is trouble, and so is one that has ended", async () => {
   const files = await rig.files("client", "booth", { lifeMs: 3_600_000 });

@@ -1,6 +1,5 @@
 /** The nodes of one shard: which of them is the writer, and unary calls to it. */
 import { setTimeout as delay } from "node:timers/promises";
-import { CallError, tlsProblemOf } from "#mesh/call-error.ts";
 import type { Client } from "#mesh/grpc-client.ts";
 import { createClient } from "#mesh/grpc-client.ts";
 import type { Identity } from "#mesh/identity.ts";
@@ -9,6 +8,7 @@ import { ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { RejectionError } from "#proto/rejections.ts";
 import { backoffMs } from "./backoff.ts";
+import { peerRefusal } from "./peer-refusal.ts";
 
 export type ShardClient = Client<typeof ShardService>;
 
@@ -72,7 +72,7 @@ export class ShardNodes {
       this.#refusal = undefined;
       return status;
     } catch (cause) {
-      const refusal = refusalOf(cause);
+      const refusal = peerRefusal(cause);
       if (refusal !== undefined) this.#refusal = `shard ${this.shardId} cannot be reached: ${refusal}`;
       return undefined;
     }
@@ -172,12 +172,6 @@ export class ShardNodes {
     }
     return client;
   }
-}
-
-/** Undefined for what is nobody's decision: a node that is away, or slow. */
-function refusalOf(cause: unknown): string | undefined {
-  if (cause instanceof RejectionError) return cause.reason === "PERMISSION_DENIED" ? cause.message : undefined;
-  return cause instanceof CallError ? tlsProblemOf(cause) : undefined;
 }
 
 /** Refusals that another try, or another writer, may not give. */

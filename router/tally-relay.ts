@@ -25,6 +25,7 @@ import { deadlineDefaultMs } from "#proto/limits.ts";
 import type { TallyView } from "#proto/published-tally.ts";
 import { RejectionError } from "#proto/rejections.ts";
 import { answerWithinMs } from "./call-deadline.ts";
+import { peerRefusal } from "./peer-refusal.ts";
 import { SharedWatch } from "./shared-watch.ts";
 import type { FoundAnswer, TallyFanout } from "./tally-fanout.ts";
 import type { ReadSource } from "./view-watch.ts";
@@ -203,8 +204,10 @@ function passedOn(call: CallContext, goneMs = 0, deadlineMs = call.deadlineMs) {
   return { signal, trace, deadlineMs: Math.max(1, answerWithinMs(deadlineMs) - goneMs) };
 }
 
-/** What the tally refuses stays as it is; that it cannot be reached is said so. */
+/** What the tally answers to the question stays as it is; that it cannot be reached, or refuses this router, is said so. */
 function unavailable(cause: unknown): never {
+  const refusal = peerRefusal(cause);
+  if (refusal !== undefined) throw new RejectionError("TALLY_UNAVAILABLE", `the tally cannot be reached: ${refusal}`);
   throw cause instanceof RejectionError ? cause : new RejectionError("TALLY_UNAVAILABLE");
 }
 

@@ -14,7 +14,9 @@
  *   ballot-form.ts       whether it fits the election's definition
  *   nullifier.ts         what the shards know of its voter
  *   shard-links.ts       which shard it belongs to
- *   shard-link.ts        that shard's stream, queue and unanswered frames; vote-queue.ts, vote-frame.ts
+ *   shard-door.ts        whether that shard takes another vote; shard-breaker.ts takes it out of service
+ *   shard-link.ts        that shard's stream, queue and unanswered frames; vote-queue.ts, queue-age.ts, vote-frame.ts
+ *   resends.ts           votes that the shard sent back; retry-advice.ts says when to come back oneself
  *   batch-answer.ts      the outcomes of a batch, and its response; outcome-messages.ts, those of other calls
  *   shard-nodes.ts       which of the shard's nodes is its writer; backoff.ts between tries
  *   election-service.ts  creating, opening, closing elections; admin-token.ts says who may
@@ -25,7 +27,7 @@
  *   mesh-service.ts      how all shard nodes stand
  *   web-files.ts         the web page
  *   health.ts            what the health service says
- *   metrics.ts           what Prometheus is told
+ *   metrics.ts           what Prometheus is told; shed-metrics.ts, of what was refused or sent again
  */
 import { setFlagsFromString } from "node:v8";
 import { createLogger } from "#mesh/log.ts";

@@ -86,7 +86,8 @@ async function checkMap(
   for (const difference of differences) terminal.print(difference);
   if (map === undefined || differences.length > 0) return;
   const shards = `${map.shards.length} ${map.shards.length === 1 ? "shard has" : "shards have"}`;
-  terminal.print(plainText(`epoch ${map.epoch} of ${name} is what ${shards}, and ${routers.length} routers follow`));
+  const followers = routers.length === 1 ? "1 router follows" : `${routers.length} routers follow`;
+  terminal.print(plainText(`epoch ${map.epoch} of ${name} is what ${shards}, and ${followers}`));
 }
 
 async function showHistory(options: MapOptions, context: CommandContext): Promise<void> {

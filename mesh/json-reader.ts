@@ -3,6 +3,8 @@ import { parseHostPort } from "#mesh/host-port.ts";
 import { slotCount } from "#proto/limits.ts";
 import type { SlotRange } from "#proto/slots.ts";
 
+const textLengthMax = 1_000;
+
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
 export class JsonReader {
@@ -37,6 +39,8 @@ export class JsonReader {
 
   text(value: unknown, at: string): string {
     this.demand(typeof value === "string" && value !== "", `${at} must be a text`);
+    // It goes into log lines.
+    this.demand(value.length <= textLengthMax, `${at} must have at most ${textLengthMax} characters`);
     return value;
   }
 

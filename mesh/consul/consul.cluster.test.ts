@@ -53,6 +53,17 @@ describe.skipIf(missing !== undefined)("the mesh through Consul", () => {
     );
   });
 
+  test("a process that the agent has forgotten is there again with its next word, and was never dropped", async () => {
+    const before = router.mesh.directory.current;
+    router.views.length = 0;
+    await story.rig.as("shard").put("/agent/service/deregister/shard-0-a");
+    await story.until("it to be gone", async () => (await story.statusesOf("urna-shard")).length === 1);
+    story.announceShard(0, { level: "warning", line: "shard 0: slow" });
+    await story.until("it to be back", async () => (await story.statusesOf("urna-shard"))[0]?.line === "shard 0: slow");
+    await router.mesh.directory.refresh();
+    for (const view of [...router.views, router.mesh.directory.current]) expect(view).toEqual(before);
+  });
+
   const mapOf = (epoch: number, owners: [number, SlotRange][]) =>
     JSON.stringify({
       schema_version: 1,

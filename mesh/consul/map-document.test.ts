@@ -45,6 +45,7 @@ const bad: [string, object, string][] = [
   ["an epoch that is no whole number", { epoch: 1.5 }, "epoch must be a whole number"],
   ["an epoch below zero", { epoch: -1 }, "epoch must be a whole number"],
   ["no deployment", { deployment: "" }, "deployment must be a text"],
+  ["an endless name", { deployment: "x".repeat(400_000) }, "deployment must have at most 1000 characters"],
   ["no shards", { shards: [] }, "slot 0 has no owner"],
   ["shards that are no list", { shards: { 0: lower } }, "shards must be a list"],
   ["a shard twice", { shards: [lower, upper].map((slots) => ({ id: 0, slots: [slots] })) }, "a shard is named twice"],

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { withExamples } from "./command-context.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type DemoOptions = {
   readonly ballots?: string;
@@ -55,12 +56,4 @@ export function addDemoCommand(program: Command, context: CommandContext, endWit
 function oneOrThree(text: string): 1 | 3 {
   if (text === "1" || text === "3") return text === "1" ? 1 : 3;
   throw new InvalidArgumentError("It is not 1 or 3.");
-}
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It is not a whole number from ${min} to ${max}.`);
-  };
 }

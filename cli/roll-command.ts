@@ -15,11 +15,17 @@ import { rollOrder, unwell } from "./roll-order.ts";
 import { nearestEndpoints } from "./server-connection.ts";
 import { reportOfRouter, reportOfRun } from "./status-report.ts";
 import { plainText } from "./text-table.ts";
+import { wholeNumber } from "./whole-number.ts";
 
-type RollOptions = { readonly to?: string; readonly json?: boolean };
+type RollOptions = {
+  readonly to?: string;
+  /** Seconds. */
+  readonly wait: number;
+  readonly force?: boolean;
+  readonly json?: boolean;
+};
 
-/** How long a process, and all that depends on it, may take to be well again. */
-const wellLimitMs = 60_000;
+const waitSecondsDefault = 60;
 const lookEveryMs = 100;
 /** Clients whose connection went with a process come back within so many times as long as it was away (gRPC's backoff). */
 const comeBackFactor = 1.6;
@@ -35,6 +41,13 @@ export function addRollCommand(program: Command, context: CommandContext): void 
         "checkout, whose migrations are run first: to roll back, roll to the checkout from before.",
     )
     .option("--to <checkout>", "folder of the release to start from, with its dependencies installed")
+    .option(
+      "--wait <seconds>",
+      "how long a process may take until all is well again, before the roll stops",
+      wholeNumber(1, 3_600),
+      waitSecondsDefault,
+    )
+    .option("--force", "begin although not everything is well")
     .option("--json", "print a JSON object a line on standard output")
     .action((processes: string[], options: RollOptions) => new Roll(options, context).run(processes));
   withExamples(command, "urna roll", "urna roll router-1 tally", "urna roll --to ../urna-0.2.0 --json");
@@ -44,6 +57,8 @@ class Roll {
   readonly #options: RollOptions;
   readonly #context: CommandContext;
   readonly #endpoints: Endpoints;
+  /** Where processes started from before. */
+  #former: string | undefined;
 
   constructor(options: RollOptions, context: CommandContext) {
     this.#options = options;
@@ -54,7 +69,7 @@ class Roll {
   async run(wanted: readonly string[]): Promise<void> {
     const startedAtMs = performance.now();
     using launcher = await this.#connect();
-    await this.#untilWell("nothing was restarted: not everything is well");
+    if (this.#options.force !== true) await this.#demandWell();
     const steps = await this.#steps(launcher, wanted);
     const version = await this.#changeRelease(launcher);
     const left = steps.map(({ process }) => process);
@@ -98,6 +113,7 @@ class Roll {
     if (to === undefined) return undefined;
     const note = (text: string) => this.#context.terminal.note(plainText(text));
     try {
+      this.#former = (await launcher.list()).release.checkout;
       return (await launcher.release(resolve(this.#context.folder, to), note)).version;
     } catch (cause) {
       if (cause instanceof ControlError) throw new RollStoppedError(`nothing was restarted: ${cause.message}`);
@@ -112,10 +128,12 @@ class Roll {
     try {
       restarted = await launcher.restart(process);
     } catch (cause) {
-      if (cause instanceof ControlError || cause instanceof LauncherGoneError) throw stopped(cause.message, left);
+      if (cause instanceof LauncherGoneError) throw new RollStoppedError(cause.message);
+      if (cause instanceof ControlError) throw this.#stopped(cause.message, left);
       throw cause;
     }
-    await this.#untilWell(`${process} was restarted, and not everything is well`, left);
+    const faults = await this.#waitUntilWell();
+    if (faults !== "") throw this.#stopped(`${process} was restarted, and not all is well: ${faults}`, left);
     const tookMs = Math.round(performance.now() - startedAtMs);
     const { pid, former_pid, away_ms } = restarted;
     this.#say(`${process} (${role}): process ${former_pid} ended, ${pid} runs, all is well after ${tookMs} ms`, {
@@ -130,16 +148,28 @@ class Roll {
     if (role === "router" && !isLast) await this.#pause(Math.max(pauseMsMin, comeBackFactor * tookMs));
   }
 
-  /** Throws RollStoppedError when something stays unwell. */
-  async #untilWell(failure: string, left: readonly string[] = []): Promise<void> {
-    const untilMs = performance.now() + wellLimitMs;
+  async #demandWell(): Promise<void> {
+    const faults = await this.#waitUntilWell();
+    if (faults === "") return;
+    const advice = "Mend that first; --force begins all the same";
+    throw new RollStoppedError(`nothing was restarted, because not all is well: ${faults}. ${advice}`);
+  }
+
+  /** What stays unwell; empty when nothing does. */
+  async #waitUntilWell(): Promise<string> {
+    const untilMs = performance.now() + this.#options.wait * 1_000;
     for (;;) {
       const faults = await this.#faults();
-      if (faults.length === 0) return;
-      this.#context.signal.throwIfAborted();
-      if (performance.now() > untilMs) throw stopped(`${failure}: ${plainText(faults.join("; "))}`, left);
+      if (faults.length === 0 || performance.now() > untilMs) return plainText(faults.join("; "));
       await this.#pause(lookEveryMs);
     }
+  }
+
+  #stopped(because: string, left: readonly string[]): RollStoppedError {
+    const names = left.join(" ");
+    const back = this.#former === undefined ? "" : `, or back with "urna roll --force --to ${this.#former}"`;
+    const advice = `Look at "urna status" and the logs, then go on with "urna roll --force ${names}"${back}`;
+    return new RollStoppedError(`${because}. ${advice}`);
   }
 
   /** Of every part, asked one by one; then of what each router reaches. */
@@ -165,12 +195,4 @@ class Roll {
     const { terminal } = this.#context;
     terminal.print(this.#options.json === true ? JSON.stringify(json) : line);
   }
-}
-
-function stopped(because: string, left: readonly string[]): RollStoppedError {
-  const advice =
-    left.length === 0
-      ? `look at "urna status", then run the command again`
-      : `look at "urna status" and the logs, then go on with "urna roll ${left.join(" ")}"`;
-  return new RollStoppedError(`${because}. ${advice}`);
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Story } from "#bench/cluster-story.ts";
 import { EarlierRelease } from "#bench/earlier-release.ts";
+import { PatchedCheckout } from "#bench/patched-checkout.ts";
 import { StockClient, StockLoad } from "#bench/stock-client.ts";
 import { checkoutRoot } from "#deploy/own-node.ts";
 import { readRunState } from "#deploy/run-state.ts";
@@ -82,6 +83,21 @@ test("urna roll --to restarts every process from the next release under load: no
   const { seconds } = lines.at(-1);
   const slowest = (client.slowestMs / 1_000).toFixed(1);
   console.log(`rolled in ${seconds} s: ${client.answeredCalls} calls, none failed, the slowest took ${slowest} s`);
+});
+
+test("a release that does not come up stops the roll, which says how to go back; nothing but one process was touched", async () => {
+  using broken = await PatchedCheckout.make("broken");
+  writeFileSync(join(broken.folder, "tally/main.ts"), "process.exit(1);\n");
+  const before = new Map(services().map((name) => [name, story.cluster.pid(name)]));
+  const run = await roll("--to", broken.folder, "--wait", "3", "tally", "router-0");
+  expect(run.code).toBe(exitCode.refused);
+  expect(run.stderr).toContain("tally was restarted, and not all is well");
+  const back = /back with "urna (roll --force --to \S+)"/.exec(run.stderr)?.[1]?.split(" ") ?? [];
+  expect(back.at(-1)).toBe(checkoutRoot);
+  const again = await runCaptured([...back, "tally"], folder);
+  expect(again.code, again.stderr).toBe(exitCode.done);
+  const touched = services().filter((name) => story.cluster.pid(name) !== before.get(name));
+  expect(touched).toEqual(["tally"]);
 });
 
 test("a process that is not there is named; a launcher that has ended, too", async () => {

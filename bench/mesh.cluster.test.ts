@@ -7,6 +7,9 @@ import { findRedis } from "#deploy/redis-binary.ts";
 import { toolSkipReason } from "#deploy/tool-requirement.ts";
 import { waitFor } from "#deploy/wait-for.ts";
 import type { ConsulApi } from "#mesh/consul/consul-api.ts";
+import type { Client } from "#mesh/grpc-client.ts";
+import { createClient } from "#mesh/grpc-client.ts";
+import { MeshService } from "#proto/generated/urna/v1/mesh_service_pb.js";
 
 const missing = await toolSkipReason("a whole mesh", findConsul, findRedis);
 const electionId = "mesh";
@@ -18,6 +21,7 @@ describe.skipIf(missing !== undefined)("a mesh", () => {
   let story: Story;
   let consul: ConsulCluster;
   let api: ConsulApi;
+  let mesh: Client<typeof MeshService>;
 
   beforeAll(async () => {
     story = await Story.start({ shards: 2, routers: 2, spares: 0, mesh: { consulServers: 1 } });
@@ -26,11 +30,13 @@ describe.skipIf(missing !== undefined)("a mesh", () => {
     consul = parts.consul;
     // What the read-only token of the UI shows.
     api = consul.api(consul.secrets.token("viewer"));
+    mesh = createClient(MeshService, story.routers[0] ?? "", story.cluster.identity);
     await story.election(electionId);
   });
 
   afterAll(async () => {
     api?.close();
+    mesh?.close();
     await story?.[Symbol.asyncDispose]();
   });
 
@@ -94,6 +100,10 @@ describe.skipIf(missing !== undefined)("a mesh", () => {
     await storm.untilMore(100);
     await consul.stop();
     await storm.untilMore(100);
+    await waitFor("router-0 to say what it does without", limitMs, async () => {
+      const { degraded } = await mesh.getMeshStatus({}, { deadlineMs: 5_000 });
+      return degraded.some((because) => /Consul does not answer since/.test(because)) ? true : undefined;
+    });
     // It has nobody to ask but its own file.
     await story.kill("router-1");
     await story.caster.castUntilSettled(story.votes(electionId, 20), { router: 1 });
@@ -102,6 +112,7 @@ describe.skipIf(missing !== undefined)("a mesh", () => {
     await untilAllWell();
     await storm.untilMore(100);
     await storm.stop();
+    expect((await mesh.getMeshStatus({}, { deadlineMs: 5_000 })).degraded).toEqual([]);
     expect([...storm.refused.keys()]).toEqual([]);
     const map = await api.get("/kv/urna/map?raw");
     expect(map).toMatchObject({ epoch: 1, shards: [{ id: 0 }, { id: 1 }] });

@@ -11,6 +11,7 @@ const server = (part: "router" | "tally", health: "serving" | "not serving" | "u
   grpc: "127.0.0.1:1",
   connect: undefined,
   health,
+  degraded: [],
 });
 
 test("spares go first, then writers, the tally, the routers; a node that does not say what it is counts as a spare", () => {

@@ -15,6 +15,8 @@ export type ServerStatus = {
   /** Where browsers and JSON go, where it is known. */
   readonly connect: string | undefined;
   readonly health: Health;
+  /** What a router does without for the moment, a sentence each. */
+  readonly degraded: readonly string[];
 };
 
 export type StatusReport = {
@@ -40,8 +42,13 @@ export async function reportOfRun(endpoints: Endpoints, identity?: Identity): Pr
 export async function reportOfRouter(address: string, identity?: Identity): Promise<StatusReport> {
   const client = createClient(MeshService, address, identity);
   try {
-    const { nodes } = await client.getMeshStatus({}, { deadlineMs: askMsMax * 2 });
-    return { source: address, servers: [await serverStatus("router", address, undefined, identity)], nodes };
+    const { nodes, degraded } = await client.getMeshStatus({}, { deadlineMs: askMsMax * 2 });
+    const health = await checkHealth(address, identity);
+    return {
+      source: address,
+      servers: [{ part: "router", grpc: address, connect: undefined, health, degraded }],
+      nodes,
+    };
   } finally {
     client.close();
   }
@@ -60,7 +67,23 @@ async function serverStatus(
   connect: string | undefined,
   identity: Identity | undefined,
 ): Promise<ServerStatus> {
-  return { part, grpc, connect, health: await checkHealth(grpc, identity) };
+  const [health, degraded] = await Promise.all([
+    checkHealth(grpc, identity),
+    part === "router" ? degradedBecause(grpc, identity) : [],
+  ]);
+  return { part, grpc, connect, health, degraded };
+}
+
+/** Nothing of a router that does not answer: its health says so. */
+async function degradedBecause(address: string, identity: Identity | undefined): Promise<readonly string[]> {
+  const client = createClient(MeshService, address, identity);
+  try {
+    return (await client.getMeshStatus({}, { deadlineMs: askMsMax })).degraded;
+  } catch {
+    return [];
+  } finally {
+    client.close();
+  }
 }
 
 async function nodeStatus(shardId: number, address: string, identity: Identity | undefined): Promise<ShardNodeStatus> {

@@ -13,6 +13,9 @@ export function statusLines({ servers, nodes }: StatusReport): string[] {
       [{ head: "PART" }, { head: "GRPC" }, { head: "CONNECT", flexible: true }, { head: "HEALTH" }],
       serverRows,
     ),
+    ...servers.flatMap(({ part, grpc, degraded }) =>
+      degraded.map((because) => plainText(`${part} ${grpc}: ${because}`)),
+    ),
     "",
     ...textTable(
       [

@@ -42,9 +42,7 @@ export function standingOf(parts: AnnouncedRouter): Standing {
     ...warning(still, (names) => `${names}: nothing is settled, its votes are refused`),
     ...warning(slow, (names) => `${names}: votes wait too long, new ones are refused`),
     ...(admission.votes < fullShare * admission.votesMax ? [] : [{ level: "warning", line: "overloaded" } as const]),
-    ...[directory.trouble, ...parts.troubles()].flatMap((line) =>
-      line === "" ? [] : [{ level: "warning", line } as const],
-    ),
+    ...parts.troubles().flatMap((line) => (line === "" ? [] : [{ level: "warning", line } as const])),
   ];
   const reached = links.links.length - away.length;
   const well = `${reached} of ${links.links.length} shards reached, ${grouped(admission.votes)} votes held, map epoch ${epoch}`;

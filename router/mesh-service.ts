@@ -10,13 +10,18 @@ import type { ShardNodes } from "./shard-nodes.ts";
 const nodeLimitMs = 500;
 const freshForMs = 500;
 
-export function meshService(links: ShardLinks, directory: Directory): ServiceImplementation<typeof MeshService> {
+/** `troubles` says what the router does without; empty sentences are left out. */
+export function meshService(
+  links: ShardLinks,
+  directory: Directory,
+  troubles: () => readonly string[],
+): ServiceImplementation<typeof MeshService> {
   let asked: { readonly atMs: number; readonly answer: Promise<GetMeshStatusResponse> } | undefined;
   return {
     async getMeshStatus() {
       const now = performance.now();
       if (asked === undefined || now - asked.atMs >= freshForMs) asked = { atMs: now, answer: ask(links, directory) };
-      return await asked.answer;
+      return { ...(await asked.answer), degraded: troubles().filter((trouble) => trouble !== "") };
     },
   };
 }

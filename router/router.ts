@@ -149,13 +149,14 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     streamAgeMs,
     ...limits,
   };
+  const troubles = () => [directory.trouble, fanout?.trouble() ?? "", identity?.trouble ?? ""];
   const adminToken = new AdminToken(config.adminToken);
   const bindings = [
     bind(VoteService, voteService(voteParts), encodedVoteService(voteParts)),
     bind(ElectionService, electionService({ links, cache, routerKey, gate, adminToken })),
     bind(LedgerService, ledgerService({ links, gate, adminToken })),
     bind(TallyService, relay.service),
-    bind(MeshService, meshService(links, directory)),
+    bind(MeshService, meshService(links, directory, troubles)),
   ];
   const { grpc, connect } = makeServers(bindings, { config, mesh, log }, telemetry);
   const metricsServer = await telemetry.listen(config.metricsListen);
@@ -164,10 +165,8 @@ export async function openRouter({ config, mesh, log, limits }: RouterOptions): 
     connect: await connect.listen(config.connectListen),
     metrics: { host: metricsServer.host, port: metricsServer.port },
   };
-  const announced = { name: config.name, addresses, links, admission, directory };
-  const announcing = new Announcing(mesh.announcer, () =>
-    standingOf({ ...announced, troubles: () => [fanout?.trouble() ?? "", identity?.trouble ?? ""] }),
-  );
+  const announced = { name: config.name, addresses, links, admission, directory, troubles };
+  const announcing = new Announcing(mesh.announcer, () => standingOf(announced));
   const health = new RouterHealth(grpc, links, { directory, identity });
   tellHealth = () => health.update();
   const ticker = setInterval(() => {

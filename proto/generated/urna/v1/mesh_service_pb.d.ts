@@ -35,6 +35,14 @@ export declare type GetMeshStatusResponse = Message<"urna.v1.GetMeshStatusRespon
    * @generated from field: uint64 map_epoch = 2;
    */
   mapEpoch: bigint;
+
+  /**
+   * What this router does without for the moment, one sentence each: discovery, published tallies, a renewed certificate. Votes
+   * go on. Empty when nothing is amiss.
+   *
+   * @generated from field: repeated string degraded = 3;
+   */
+  degraded: string[];
 };
 
 /**

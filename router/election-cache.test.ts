@@ -100,3 +100,17 @@ test("a key that was wrapped under another router key is an internal error, not 
   const { cache } = cacheOf(async () => record(makeWrappedKey(createSecretKey(randomBytes(32)), "e")));
   await expect(cache.get("e")).rejects.toMatchObject({ reason: "INTERNAL" });
 });
+
+test("while an election's home is away one look-up waits for it, and the others are refused at once (I9)", async () => {
+  let answer = Promise.withResolvers<ElectionRecord | undefined>();
+  const { cache } = cacheOf(() => answer.promise);
+  const first = [cache.get("e"), cache.get("e")];
+  answer.reject(new RejectionError("SHARD_UNAVAILABLE"));
+  for (const get of first) await expect(get).rejects.toMatchObject({ reason: "SHARD_UNAVAILABLE" });
+  answer = Promise.withResolvers();
+  const looking = cache.get("e");
+  await expect(cache.get("e")).rejects.toMatchObject({ reason: "SHARD_UNAVAILABLE" });
+  answer.resolve(record());
+  expect(await looking).toMatchObject({ electionId: "e" });
+  expect(await cache.get("e")).toBe(await looking);
+});

@@ -34,7 +34,8 @@ export class ElectionCache {
   readonly #elections = new Map<string, CachedElection>();
   readonly #unknownUntilMs = new Map<string, number>();
   readonly #lookUps = new Map<string, Promise<CachedElection>>();
-
+  /** Elections whose home could not be reached when it was last asked. */
+  readonly #away = new Set<string>();
   readonly #log: Logger;
 
   constructor(read: ReadElection, routerKey: KeyObject, log: Logger) {
@@ -60,6 +61,9 @@ export class ElectionCache {
       if (this.#lookUps.size >= lookUpsMax) throw new RejectionError("OVERLOADED", "too many elections are looked up");
       lookUp = this.#lookUp(electionId).finally(() => this.#lookUps.delete(electionId));
       this.#lookUps.set(electionId, lookUp);
+    } else if (this.#away.has(electionId)) {
+      // One asks for all: votes that wait for a dead shard take the room of others' (I9).
+      throw new RejectionError("SHARD_UNAVAILABLE", "the election's home shard cannot be reached");
     }
     return await lookUp;
   }
@@ -75,7 +79,7 @@ export class ElectionCache {
   }
 
   async #lookUp(electionId: string): Promise<CachedElection> {
-    const record = await this.#read(electionId);
+    const record = await this.#readHome(electionId);
     if (record?.definition === undefined) {
       this.#rememberUnknown(electionId);
       throw new RejectionError("UNKNOWN_ELECTION");
@@ -91,6 +95,18 @@ export class ElectionCache {
     if (this.#elections.size >= electionsMax && oldest !== undefined) this.#elections.delete(oldest);
     this.#elections.set(electionId, election);
     return election;
+  }
+
+  async #readHome(electionId: string): Promise<ElectionRecord | undefined> {
+    try {
+      const record = await this.#read(electionId);
+      this.#away.delete(electionId);
+      return record;
+    } catch (cause) {
+      if (this.#away.size >= electionsMax) this.#away.clear();
+      this.#away.add(electionId);
+      throw cause;
+    }
   }
 
   #unwrap(electionId: string, wrappedKey: Uint8Array): Uint8Array {

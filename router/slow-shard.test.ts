@@ -1,10 +1,12 @@
 /** A shard that stands still, as callers of a router meet it: its own votes are refused soon, the others' go on. */
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { ShardRole } from "#proto/generated/urna/v1/mesh_service_pb.js";
 import type { Harness } from "./router-harness.ts";
 import { named, shardOf, startHarness, vote } from "./router-harness.ts";
 import type { FrameScript } from "./scripted-shard.ts";
 import { recordAll } from "./scripted-shard.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const closers: (() => Promise<void>)[] = [];
 

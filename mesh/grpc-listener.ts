@@ -34,6 +34,7 @@ export class GrpcListener {
   readonly #said = new Map<string, number>();
   #stopRenewing: (() => void) | undefined;
   #server: NetServer | undefined;
+  #stopped = false;
 
   constructor(server: Server, identity: Identity | undefined, log: Logger | undefined) {
     // Whatever is injected has had its handshake.
@@ -74,6 +75,8 @@ export class GrpcListener {
       else server.close(() => resolve());
     });
     for (const socket of this.#waiting) socket.destroy();
+    // A handshake that ends only now would become a connection that nobody has said GOAWAY to.
+    this.#stopped = true;
     await ended;
   }
 
@@ -140,7 +143,8 @@ export class GrpcListener {
       // The same port may have come back already.
       if (this.#peers.get(peer) === id) this.#peers.delete(peer);
     });
-    this.#injector.injectConnection(socket);
+    if (this.#stopped) socket.destroy();
+    else this.#injector.injectConnection(socket);
   }
 
   #say(socket: Socket, problem: string): void {

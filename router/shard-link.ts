@@ -70,6 +70,9 @@ export class ShardLink {
   #outstandingVotes = 0;
   #settledVotes = 0;
   #newestBatch = 0;
+  #newestEpoch = 0n;
+  /** Of the writer that stood still when the shard was taken out of service. */
+  #stuckEpoch = 0n;
   #log: ShardLog | undefined;
   #nextFrameId = 1;
   #stream: OpenStream | undefined;
@@ -85,7 +88,10 @@ export class ShardLink {
     this.door = new ShardDoor(parts.limits, trial, performance.now(), () => parts.nodes.refusal);
     this.door.onBreakerChange((state) => {
       parts.log.warn({ shard: this.shardId, state }, "the shard's circuit breaker");
-      if (state === "open") this.#letGo();
+      if (state === "open") {
+        this.#stuckEpoch = this.#newestEpoch;
+        this.#letGo();
+      }
       parts.onStateChange();
     });
     void this.#run();
@@ -181,6 +187,7 @@ export class ShardLink {
     const stream: OpenStream = { writer, call: openStream(writer), full: false };
     this.#stream = stream;
     this.#newestBatch = Math.max(this.#newestBatch, Number(writer.batch));
+    if (writer.writerEpoch > this.#newestEpoch) this.#newestEpoch = writer.writerEpoch;
     log.info({ shard: nodes.shardId, node: writer.node, writerEpoch: Number(writer.writerEpoch) }, "shard connected");
     this.#parts.onStateChange();
     this.#scheduleFlush();
@@ -317,7 +324,7 @@ export class ShardLink {
     }
   }
 
-  /** Whether the shard is seen to commit: a live one does every second, if only its pulse. */
+  /** Whether the shard is seen to commit: a live one does every second, if only its pulse; another writer has just done so. */
   async #commits(): Promise<boolean> {
     const { nodes, limits } = this.#parts;
     const { signal } = this.#stopping;
@@ -325,6 +332,7 @@ export class ShardLink {
     const settled = this.#settledVotes;
     let first: bigint | undefined;
     while (!signal.aborted && performance.now() < endsAtMs) {
+      if (this.connected && this.#newestEpoch > this.#stuckEpoch) return true;
       const writer = await nodes.findWriter();
       if (this.connected && this.#settledVotes > settled) return true;
       first ??= writer?.batch;

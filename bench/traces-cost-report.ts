@@ -17,11 +17,11 @@ export type TracesRun = {
   readonly cpu_us_a_vote_of_services: number;
 };
 
-/** A unary call over loopback, client and server in one process. */
-export type CallCost = {
-  readonly without_telemetry_us: number;
-  readonly traces_off_us: number;
-};
+export type CallMode = "no telemetry" | TracesMode;
+export const callModes: readonly CallMode[] = ["no telemetry", ...tracesModes];
+
+/** Microseconds of CPU of a unary call over loopback: client, server and collector in one process. */
+export type CallCost = Readonly<Record<CallMode, number>>;
 
 export type TracesCostReport = {
   readonly schema_version: 1;
@@ -36,8 +36,6 @@ export type TracesCostReport = {
 export function tracesCostMarkdown({ name, conditions, runs, calls }: TracesCostReport): string {
   const { date, command, commit, cpu, cores, memoryGiB, system, node, postgres } = conditions;
   const loads = [...new Set(runs.map(({ load }) => load))];
-  const without = medianOf(calls.map((call) => call.without_telemetry_us));
-  const off = medianOf(calls.map((call) => call.traces_off_us));
   return `# ${name}, ${date.slice(0, 10)}
 
 \`${command}\` at commit ${commit}, ${date}.
@@ -50,9 +48,12 @@ process. CPU of routers, shard nodes and tally, in µs a vote: medians of the tu
 |---|---|---|---|---|---|
 ${loads.flatMap((load) => tracesModes.map((mode) => row(runs, load, mode))).join("\n")}
 
-What counting calls costs while traces are off: a unary call over loopback, client and server in one process, takes ${micros(off)} µs of CPU, and
-${micros(without)} µs of a server that is told of no telemetry at all (medians of ${calls.length} turns; ratio, median of the turns' own,
-${ratio(medianOf(calls.map((call) => call.traces_off_us / call.without_telemetry_us)))}).
+A unary call alone, over loopback, client, server and collector in one process, in ${calls.length} short turns: medians of CPU, and of the turns' own
+ratios to "off". "No telemetry" is a server that does not even count its calls.
+
+| | µs CPU a call | ratio to off |
+|---|---|---|
+${callModes.map((mode) => callRow(calls, mode)).join("\n")}
 
 Turn by turn, services in all:
 
@@ -68,6 +69,12 @@ function row(runs: readonly TracesRun[], load: string, mode: TracesMode): string
   const inAll = micros(medianOf(own.map((run) => run.cpu_us_a_vote_of_services)));
   const ratios = own.map((run) => run.cpu_us_a_vote_of_services / servicesOf(runs, run.turn, load, "off"));
   return `| ${load} | ${mode} | ${part("routers")} | ${part("shard nodes")} | ${inAll} | ${ratio(medianOf(ratios))} |`;
+}
+
+function callRow(calls: readonly CallCost[], mode: CallMode): string {
+  const name = mode === "no telemetry" ? mode : `traces ${mode}`;
+  const toOff = medianOf(calls.map((call) => call[mode] / call.off));
+  return `| ${name} | ${micros(medianOf(calls.map((call) => call[mode])))} | ${ratio(toOff)} |`;
 }
 
 function turnRows(runs: readonly TracesRun[], loads: readonly string[]): string[] {

@@ -37,7 +37,7 @@ const { values: options } = parseArgs({
 const turns = wholeNumber("turns");
 const seconds = wholeNumber("seconds");
 const warmUpSeconds = 2;
-const callTurns = 9;
+const callTurns = 21;
 const services = ["routers", "shard nodes", "tally"];
 
 type Load = {

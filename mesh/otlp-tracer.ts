@@ -64,6 +64,11 @@ export class OtlpTracer implements Tracer {
     return this.#queue.counts;
   }
 
+  /** Spans that have ended and that the collector has not taken yet. */
+  get waiting(): number {
+    return this.#queue.waiting;
+  }
+
   received(
     name: string,
     traceparent: string | undefined,

@@ -52,6 +52,10 @@ export class SpanQueue implements SpanProcessor {
     return { exported: this.#exported, dropped: this.#dropped };
   }
 
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   onStart(): void {}
 
   onEnd(span: ReadableSpan): void {

@@ -3,7 +3,9 @@
  * microseconds of CPU that each part spent on a vote, which a busy machine changes far less than the rate. How busy it was
  * with other things is said, too.
  *
- *   --tls   every gRPC hop by mutual TLS; else plaintext
+ *   --tls        every gRPC hop by mutual TLS; else plaintext
+ *   --rate N     a part of the votes, so many a second; else all of them, as fast as they go
+ *   --seconds N  how long at that rate (default 20)
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -16,8 +18,19 @@ import { TlsPapers } from "#bench/tls-papers.ts";
 import { ensureElection } from "#deploy/demo-election.ts";
 import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";
 
-const { values: options } = parseArgs({ options: { tls: { type: "boolean", default: false } } });
-const file = await readElectionFile(join(import.meta.dirname, "data/nh-2020-president.csv"));
+const { values: options } = parseArgs({
+  options: {
+    tls: { type: "boolean", default: false },
+    rate: { type: "string" },
+    seconds: { type: "string", default: "20" },
+  },
+});
+const whole = await readElectionFile(join(import.meta.dirname, "data/nh-2020-president.csv"));
+const ratePerSecond = options.rate === undefined ? undefined : Number(options.rate);
+const file =
+  ratePerSecond === undefined
+    ? whole
+    : whole.scaled(Math.min(1, (ratePerSecond * Number(options.seconds)) / whole.ballotCount));
 await using papers = options.tls ? await TlsPapers.issue() : undefined;
 const { identity } = papers ?? {};
 await using cluster = await EmbeddedCluster.start({
@@ -32,7 +45,7 @@ await ensureElection({ routers, adminToken: cluster.adminToken(), identity }, fi
 const startMs = performance.now();
 const machineBefore = machineCpuSeconds();
 const before = cpuByPart(cluster);
-const report = await replay({ routers, file, identity });
+const report = await replay({ routers, file, identity, ...(ratePerSecond === undefined ? {} : { ratePerSecond }) });
 const after = cpuByPart(cluster);
 const machineAfter = machineCpuSeconds();
 const seconds = (performance.now() - startMs) / 1_000;

@@ -78,6 +78,7 @@ test("a takeover of three seconds is no outage; five seconds without a writer ar
   expect(door.state).toBe("closed");
   await lookFor(door, 4_800, away);
   expect(door.state).toBe("closed");
+  expect(door.rejectionFor("share").reason).toBe("SHARD_UNAVAILABLE");
   await lookFor(door, 400, away);
   expect(door.state).toBe("open");
 });

@@ -107,7 +107,8 @@ export class ShardDoor {
   }
 
   rejectionFor(cause: ShedCause): RejectionError {
-    return cause === "breaker" || cause === "stuck" ? this.unavailable() : this.overloaded();
+    const isAway = cause === "breaker" || cause === "stuck" || !this.#view.connected;
+    return isAway ? this.unavailable() : this.overloaded();
   }
 
   overloaded(): RejectionError {

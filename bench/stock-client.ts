@@ -4,7 +4,7 @@
  */
 import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import { type ChannelCredentials, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { outcomeOf, receiptOutcome, wireVote } from "#bench/story-caster.ts";
 import type { SentVote, VoteLedger } from "#bench/vote-ledger.ts";
 import { VoteService } from "#proto/generated/urna/v1/vote_service_pb.js";
@@ -35,9 +35,10 @@ export class StockClient {
   slowestMs = 0;
   answeredCalls = 0;
 
-  constructor(routers: readonly string[], ledger: VoteLedger) {
+  /** In plaintext without credentials. */
+  constructor(routers: readonly string[], ledger: VoteLedger, secured?: ChannelCredentials) {
     this.#ledger = ledger;
-    this.#client = new Client(`ipv4:${routers.join(",")}`, credentials.createInsecure(), {
+    this.#client = new Client(`ipv4:${routers.join(",")}`, secured ?? credentials.createInsecure(), {
       "grpc.enable_http_proxy": 0,
       "grpc.service_config": JSON.stringify(serviceConfig),
     });

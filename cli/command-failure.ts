@@ -1,6 +1,7 @@
 /** What a failure means to the person, or the script, that ran the command: lines on standard error, and an exit code. */
 import { CommanderError } from "commander";
 import { CallError, tlsProblemOf } from "#mesh/call-error.ts";
+import { ConfigError } from "#mesh/config-reader.ts";
 import { LedgerFormatError } from "#proto/ledger/ledger-format-error.ts";
 import { catalogueEntry, RejectionError } from "#proto/rejections.ts";
 import type { ExitCode } from "./exit-code.ts";
@@ -18,7 +19,8 @@ export type CommandFailure = {
 /** Undefined for what is no failure of a known kind: a fault of the program. */
 export function commandFailure(cause: unknown): CommandFailure | undefined {
   if (cause instanceof RejectionError) return refusal(cause);
-  if (cause instanceof UsageError) return plainFailure(exitCode.usage, "USAGE", cause.message);
+  if (cause instanceof UsageError || cause instanceof ConfigError)
+    return plainFailure(exitCode.usage, "USAGE", cause.message);
   if (cause instanceof UnreachableError) return plainFailure(exitCode.unreachable, "UNREACHABLE", cause.message);
   if (cause instanceof RollStoppedError) return plainFailure(exitCode.refused, "ROLL_STOPPED", cause.message);
   if (cause instanceof NotVerifiedError || cause instanceof LedgerFormatError) return doubt(cause);

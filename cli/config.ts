@@ -12,5 +12,11 @@ export type CliConfig = {
 
 export function readConfig(): CliConfig {
   const reader = new ConfigReader(process.env);
-  return { adminToken: reader.optional("URNA_ADMIN_TOKEN"), tls: readTls(reader) };
+  return {
+    adminToken: reader.optional("URNA_ADMIN_TOKEN"),
+    // Read by the commands that need it: what is wrong with it is theirs to say.
+    get tls() {
+      return readTls(reader);
+    },
+  };
 }

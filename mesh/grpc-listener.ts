@@ -21,6 +21,8 @@ const handshakeByte = 0x16;
 /** What is wrong with one caller is said so often at most. */
 const sayAgainMs = 60_000;
 const saidMax = 1_000;
+/** Of a stranger's names, what goes into the log. */
+const namesLengthMax = 200;
 
 type Injector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -161,10 +163,11 @@ export class GrpcListener {
 /** Who is at the other end, or why it is nobody of ours. */
 function callerOf(socket: TLSSocket, deployment: string): { readonly id: SpiffeId } | { readonly problem: string } {
   const { subjectaltname, valid_from, valid_to, raw } = socket.getPeerCertificate();
+  const names = String(subjectaltname).slice(0, namesLengthMax);
   if (raw === undefined) return { problem: "it showed no certificate" };
   if (!socket.authorized) {
     const code = String(socket.authorizationError);
-    const whose = `its certificate (${subjectaltname})`;
+    const whose = `its certificate (${names})`;
     if (code === "CERT_HAS_EXPIRED") return { problem: `${whose} has expired at ${valid_to}, or a clock is wrong` };
     if (code === "CERT_NOT_YET_VALID")
       return { problem: `${whose} is not valid before ${valid_from}, or a clock is wrong` };
@@ -172,7 +175,7 @@ function callerOf(socket: TLSSocket, deployment: string): { readonly id: SpiffeI
     return { problem: `${whose} is not good: ${code}` };
   }
   const id = spiffeIdOf(subjectaltname);
-  if (id === undefined) return { problem: `its certificate bears no SPIFFE id of ours, only "${subjectaltname}"` };
+  if (id === undefined) return { problem: `its certificate bears no SPIFFE id of ours, only "${names}"` };
   if (id.deployment !== deployment) return { problem: `it is of another deployment: ${formatSpiffeId(id)}` };
   return socket.alpnProtocol === "h2" ? { id } : { problem: "it does not speak HTTP/2" };
 }

@@ -54,9 +54,7 @@ class TlsIdentity implements Identity {
     this.#set = checkCertificates(texts, files, this.#nowMs());
     this.#clientContext = createSecureContext(contextOf(this.#set));
     const folders = new Set([files.certFile, files.keyFile, files.caFile].map((file) => dirname(file)));
-    this.#watchers = [...folders].map((folder) =>
-      watch(folder, { persistent: false }, () => void this.#look()).on("error", () => {}),
-    );
+    this.#watchers = [...folders].flatMap((folder) => this.#watched(folder));
     this.#timer = setInterval(() => void this.#look(), lookEveryMs);
     this.#timer.unref();
     log?.info({ id: this.id, validity: validityOf(this.#set) }, "the process has a certificate");
@@ -104,6 +102,15 @@ class TlsIdentity implements Identity {
     clearInterval(this.#timer);
     for (const watcher of this.#watchers) watcher.close();
     this.#listeners.clear();
+  }
+
+  /** Nothing where the system has no watches left: looking now and then does, too. */
+  #watched(folder: string): FSWatcher[] {
+    try {
+      return [watch(folder, { persistent: false }, () => void this.#look()).on("error", () => {})];
+    } catch {
+      return [];
+    }
   }
 
   #look(): Promise<void> {

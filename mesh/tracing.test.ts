@@ -43,9 +43,9 @@ async function startCollector(): Promise<TraceCollector> {
   return collector;
 }
 
-function openedTracer(endpoint: string, ratio: number, log = listeningLogger().log): Tracer {
+function openedTracer(endpoint: string, ratio: number, log = listeningLogger().log, closeLimitMs = 20_000): Tracer {
   const process = { service: "urna-router", name: "router-7", deployment: "d" } as const;
-  const tracer = new OtlpTracer({ endpoint, ratio }, process, log, { pauseMs: 10, closeLimitMs: 200 });
+  const tracer = new OtlpTracer({ endpoint, ratio }, process, log, { pauseMs: 10, closeLimitMs });
   closers.push(() => tracer.close());
   return tracer;
 }
@@ -216,7 +216,7 @@ test("spans that wait for a collector are bounded, and what is dropped is counte
 });
 
 test("a tracer is closed within its time though the collector never answers", async () => {
-  const tracer = openedTracer("http://127.0.0.1:9/v1/traces", 1);
+  const tracer = openedTracer("http://127.0.0.1:9/v1/traces", 1, undefined, 100);
   tracer.received("call", undefined, true, {})?.end();
   await tracer.close();
 });

@@ -139,7 +139,9 @@ proctype ShardNode(byte w) {
 end:
   do
   :: atomic { /* take_over: a new connection; it will lock head and raise the epoch. A spare may think at any time that
-               * the writer is gone. (The nodes are alike, so let node 0 be the first.) */
+               * the writer is gone: for its silence, because it has resigned, or because a registry says so. So what
+               * makes it think so is no part of the model, and no fence. (The nodes are alike, so let node 0 be the
+               * first.) */
       node[w].state == SPARE && take_overs > 0 && (w == 0 || take_overs < TAKE_OVERS) ->
       printf("node %d: take_over\n", w);
       take_overs--; node[w].state = TAKING_OVER; backend[w].state = SENT

@@ -39,6 +39,8 @@ export class TraceCollector {
   /** What it answers with. */
   status = 200;
   requests = 0;
+  /** What it waits for before it answers. */
+  hold: Promise<void> = Promise.resolve();
 
   private constructor(server: ReturnType<typeof createServer>, keeps: boolean) {
     this.#server = server;
@@ -67,6 +69,7 @@ export class TraceCollector {
     const body = await text(request);
     this.requests += 1;
     if (this.status === 200 && this.#keeps) this.bodies.push(body);
+    await this.hold;
     response.writeHead(this.status, { "content-type": "application/json" }).end("{}");
   }
 }

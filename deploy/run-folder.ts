@@ -1,7 +1,7 @@
 /** A run's folder, held by this process: the lock, the reaper that outlives us, the data root, the secrets. */
 
 import { spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   chownSync,
@@ -123,7 +123,8 @@ export class RunFolder {
     if (lstatSync(postgres, { throwIfNoEntry: false }) === undefined) {
       if (canEnter(user, root)) mkdirSync(postgres, { mode: 0o700 });
       else {
-        const outside = join(systemStateFolder, createHash("sha256").update(root).digest("hex").slice(0, 16));
+        // A name of its own: whoever removes a run's folder begins anew, and must not meet data whose secrets are gone.
+        const outside = join(systemStateFolder, randomBytes(8).toString("hex"));
         mkdirSync(outside, { recursive: true, mode: 0o755 });
         symlinkSync(outside, postgres);
         log(`${root} cannot be entered by the user ${user?.name}, whom Postgres runs as: its data is in ${outside}`);

@@ -13,7 +13,7 @@ import { MeshService } from "#proto/generated/urna/v1/mesh_service_pb.js";
 
 const missing = await toolSkipReason("a whole mesh", findConsul, findRedis);
 const electionId = "mesh";
-const limitMs = 60_000;
+const limitMs = 40_000;
 
 type Check = { readonly CheckID: string; readonly Status: string; readonly Output: string };
 
@@ -85,7 +85,9 @@ describe.skipIf(missing !== undefined)("a mesh", () => {
     await story.expectTally(electionId);
   });
 
-  test("a shard whose standby is missing is critical and says so, until the standby is back (I1)", async () => {
+  test("a shard whose standby is missing is critical and says so, until the standby is back (I1)", {
+    timeout: 100_000,
+  }, async () => {
     await story.cluster.stopProcess("shard-0-standby");
     await untilLine("shard-0-a", /^critical shard 0: no synchronous standby/);
     await untilLine("shard-0-primary", /^critical shard 0 primary: no synchronous standby/);
@@ -95,7 +97,9 @@ describe.skipIf(missing !== undefined)("a mesh", () => {
     await untilAllWell();
   });
 
-  test("Consul away: votes go on, a router starts from what it has seen; Consul back, and wiped: all is there again (I6)", async () => {
+  test("Consul away: votes go on, a router starts from what it has seen; Consul back, and wiped: all is there again (I6)", {
+    timeout: 120_000,
+  }, async () => {
     await using storm = story.storm(electionId);
     await storm.untilMore(100);
     await consul.stop();

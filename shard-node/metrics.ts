@@ -5,6 +5,7 @@ import { RecordOutcome } from "#proto/generated/urna/v1/shard_service_pb.js";
 import type { CommitResult } from "./batch-commit.ts";
 
 const recentCommitsMax = 100;
+const recentMs = 10_000;
 
 export class ShardMetrics {
   readonly #votes: Counter;
@@ -14,8 +15,8 @@ export class ShardMetrics {
   readonly #waitingVotes: Gauge;
   readonly #standbyLagBytes: Gauge;
   readonly #writing: Gauge;
-  /** Of the last batches, in milliseconds, as a ring. */
-  readonly #recentCommits: number[] = [];
+  /** The last batches, as a ring. */
+  readonly #recentCommits: { readonly tookMs: number; readonly atMs: number }[] = [];
   #commitsTried = 0;
 
   constructor(registry: Registry) {
@@ -72,12 +73,14 @@ export class ShardMetrics {
     this.#commits.inc({ result });
     this.#batchVotes.observe(newVotes);
     this.#commitSeconds.observe(tookMs / 1_000);
-    this.#recentCommits[this.#commitsTried++ % recentCommitsMax] = tookMs;
+    this.#recentCommits[this.#commitsTried++ % recentCommitsMax] = { tookMs, atMs: performance.now() };
   }
 
-  /** Of the last hundred batches; 0 before the first. */
+  /** Of the last batches, a hundred at most, that are not older than ten seconds; 0 when there are none. */
   get commitMsP99(): number {
-    const sorted = this.#recentCommits.toSorted((a, b) => a - b);
+    const sinceMs = performance.now() - recentMs;
+    const recent = this.#recentCommits.filter(({ atMs }) => atMs >= sinceMs).map(({ tookMs }) => tookMs);
+    const sorted = recent.sort((a, b) => a - b);
     return Math.round(sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0);
   }
 

@@ -11,15 +11,23 @@ const everywhere = { exclude: ["**/node_modules/**", "**/.urna/**", "**/dist/**"
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["**/*.test.ts"], exclude: [...everywhere.exclude, clusterTests, faultTests] } },
+      {
+        test: {
+          name: "unit",
+          include: ["**/*.test.ts"],
+          exclude: [...everywhere.exclude, clusterTests, faultTests],
+          maxWorkers: 2,
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           ...everywhere,
           name: "cluster",
           include: [clusterTests],
-          // A cluster is a dozen processes: two at a time are what two cores bear.
-          maxWorkers: 2,
-          testTimeout: 60_000,
+          // A cluster is a dozen processes that wait most of the time: three at a time are what two cores bear.
+          maxWorkers: 3,
+          testTimeout: 90_000,
           hookTimeout: 120_000,
         },
       },

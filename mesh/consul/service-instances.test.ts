@@ -28,12 +28,25 @@ test("an instance says where it is, whose it is and which process; without an ad
   expect(parse(entry({ Address: "::1" })).instances).toMatchObject([{ address: "[::1]:5000" }]);
 });
 
+const refused = "dial tcp 10.0.0.2:5000: connect: connection refused";
+
 test("only the check of its port says that it is not reachable: what it says of itself does not", () => {
-  const critical = (CheckID: string) => [{ CheckID, Status: "critical" }];
+  const critical = (CheckID: string) => [{ CheckID, Status: "critical", Output: refused }];
   expect(parse(entry({}, critical("alive:shard-0-a"))).instances).toMatchObject([{ reachable: false }]);
   for (const other of ["status:shard-0-a", "serfHealth", "alive:shard-0-b"]) {
     expect(parse(entry({}, critical(other))).instances).toMatchObject([{ reachable: true }]);
   }
+});
+
+test("nobody is taken for ended whose port an agent has not looked at yet, or that is slow to answer", () => {
+  const check = (Status: string, Output: string) => [{ CheckID: "alive:shard-0-a", Status, Output }];
+  const notYet = [
+    check("critical", ""),
+    check("critical", "dial tcp 10.0.0.2:5000: i/o timeout"),
+    check("passing", ""),
+  ];
+  for (const checks of notYet) expect(parse(entry({}, checks)).instances).toMatchObject([{ reachable: true }]);
+  expect(parse(entry({}, check("critical", refused))).instances).toMatchObject([{ reachable: false }]);
 });
 
 const nonsense: [string, unknown, string][] = [

@@ -13,7 +13,7 @@ export type ServiceInstance = {
   readonly shardId: number | undefined;
   /** "shard-0-a/1f9c…"; empty when it says nothing about it. */
   readonly process: string;
-  /** False when its port refuses connections, says Consul. What it says of itself is another check. */
+  /** False when its port refuses connections, says Consul: nobody listens there. What it says of itself is another check. */
   readonly reachable: boolean;
 };
 
@@ -67,9 +67,13 @@ function shardIdOf(value: unknown): number {
   return reader.shardId(Number(text), "Meta.shard");
 }
 
+/**
+ * Critical alone does not say it: an agent that was restarted calls everybody critical until it has looked (and then has no
+ * words for it), and a busy process is late.
+ */
 function isRefused(value: unknown, id: string): boolean {
-  const check = reader.record(value, "Checks");
-  return check["CheckID"] === livenessCheckId(id) && check["Status"] === "critical";
+  const { CheckID, Status, Output } = reader.record(value, "Checks");
+  return CheckID === livenessCheckId(id) && Status === "critical" && /refused/.test(String(Output));
 }
 
 /** For a log line about something that may be anything. */

@@ -140,6 +140,13 @@ export class GrpcListener {
     }
     const { id } = caller;
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    const other = this.#peers.get(peer);
+    // Calls are known by this alone, and two may share it: each on another address of ours.
+    if (other !== undefined && formatSpiffeId(other) !== formatSpiffeId(id)) {
+      this.#say(socket, `${formatSpiffeId(other)} is connected from the same port`);
+      socket.destroy();
+      return;
+    }
     this.#peers.set(peer, id);
     socket.once("close", () => {
       // The same port may have come back already.

@@ -60,11 +60,11 @@ async function identity(kind: IdentityKind, name: string): Promise<Identity> {
 }
 
 /** A server of VoteService; `log` collects its warnings. */
-async function serve(own: Identity | undefined) {
+async function serve(own: Identity | undefined, host = "127.0.0.1") {
   const log: string[] = [];
   const logger = pino({ level: "warn" }, { write: (line: string) => log.push(JSON.parse(line).msg) });
   const server = new GrpcServer([bind(VoteService, votes)], { log: logger, identity: own });
-  const { port } = await server.listen("127.0.0.1:0");
+  const { port } = await server.listen(`${host}:0`);
   closers.push(() => server.close(0));
   return { port, log };
 }
@@ -230,6 +230,33 @@ test("callers that leave without a word are no news; those that never say one ar
   await client.castVote({}, { deadlineMs });
   expect(log).toEqual([]);
 });
+
+// Elsewhere a machine has one loopback address.
+if (process.platform !== "linux") console.log("tls-loopback: callers that share a port are skipped: this is no Linux");
+test.skipIf(process.platform !== "linux")(
+  "of two callers from one port the second is refused: who it is stays sure",
+  async () => {
+    const { port, log } = await serve(await identity("router", "router-0"), "0.0.0.0");
+    const open = async (kind: IdentityKind, host: string, localPort?: number) => {
+      const { key, certificate: cert } = await rig.issue(kind, "somebody");
+      const socket = connectPlain({ port, host, localAddress: "127.0.0.1", ...(localPort && { localPort }) });
+      await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+      const options = { socket, key, cert, ca: rig.authority.certificate, ALPNProtocols: ["h2"] };
+      const secured = connect({ ...options, checkServerIdentity: () => undefined }).resume();
+      closers.push(() => void secured.destroy());
+      const ended = new Promise((resolve) => secured.on("error", () => {}).once("close", resolve));
+      return { localPort: socket.localPort ?? 0, secured, ended };
+    };
+    const operator = await open("operator", "127.0.0.1");
+    await new Promise((resolve) => operator.secured.once("data", resolve));
+    const client = await open("client", "127.0.0.2", operator.localPort);
+    await client.ended;
+    expect(log).toEqual([
+      "a connection was refused: spiffe://test-mesh/operator/somebody is connected from the same port",
+    ]);
+    expect(operator.secured.destroyed).toBe(false);
+  },
+);
 
 const badServers: [string, () => Promise<Identity>, string][] = [
   [

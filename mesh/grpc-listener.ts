@@ -15,8 +15,8 @@ import type { Identity } from "#mesh/identity.ts";
 import type { Logger } from "#mesh/log.ts";
 import { formatSpiffeId, type SpiffeId, spiffeIdOf } from "#mesh/spiffe-id.ts";
 
-/** A connection that has not said anything by then is nobody's. */
-const helloLimitMs = 10_000;
+/** A connection that has not said anything by then, or not ended its handshake, is nobody's. */
+const helloLimitMsDefault = 10_000;
 const handshakeByte = 0x16;
 /** What is wrong with one caller is said so often at most. */
 const sayAgainMs = 60_000;
@@ -30,6 +30,7 @@ export class GrpcListener {
   readonly #injector: Injector;
   readonly #identity: Identity | undefined;
   readonly #log: Logger | undefined;
+  readonly #helloLimitMs: number;
   /** Of the connections there are now, by the address that grpc-js calls a call's peer. */
   readonly #peers = new Map<string, SpiffeId>();
   readonly #waiting = new Set<Socket>();
@@ -38,11 +39,17 @@ export class GrpcListener {
   #server: NetServer | undefined;
   #stopped = false;
 
-  constructor(server: Server, identity: Identity | undefined, log: Logger | undefined) {
+  constructor(
+    server: Server,
+    identity: Identity | undefined,
+    log: Logger | undefined,
+    helloLimitMs = helloLimitMsDefault,
+  ) {
     // Whatever is injected has had its handshake.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#identity = identity;
     this.#log = log;
+    this.#helloLimitMs = helloLimitMs;
   }
 
   /** Port 0 asks for a free one. */
@@ -87,7 +94,7 @@ export class GrpcListener {
       this.#waiting.add(socket);
       socket.on("error", () => {});
       socket.once("close", () => this.#waiting.delete(socket));
-      socket.setTimeout(helloLimitMs, () => socket.destroy());
+      socket.setTimeout(this.#helloLimitMs, () => socket.destroy());
       socket.once("readable", () => this.#hear(socket));
     });
   }
@@ -117,13 +124,15 @@ export class GrpcListener {
       // Node would cut a connection with a bad certificate without a word of whose it was; #admit does it with one.
       rejectUnauthorized: false,
       ALPNProtocols: ["h2"],
-      handshakeTimeout: helloLimitMs,
+      handshakeTimeout: this.#helloLimitMs,
       noDelay: true,
     });
     this.#stopRenewing = identity.onRenewal(() => server.setSecureContext(context()));
     server.on("tlsClientError", (error, socket) => {
       const problem = handshakeProblem(error);
       if (problem !== undefined) this.#say(socket, problem);
+      // Node ends failed handshakes by itself, but merely tells of those that last too long.
+      socket.destroy();
     });
     server.on("secureConnection", (socket) => this.#admit(socket, identity));
     return server;

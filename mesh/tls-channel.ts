@@ -9,6 +9,9 @@ import type { experimental } from "@grpc/grpc-js";
 import { CallCredentials, ChannelCredentials } from "@grpc/grpc-js";
 import { formatSpiffeId, type IdentityKind, type SpiffeId, spiffeIdOf } from "#mesh/spiffe-id.ts";
 
+/** A server that takes connections and says nothing may be frozen, or gone with its machine: grpc-js would wait for ever. */
+const handshakeLimitMsDefault = 10_000;
+
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 type ConnectResult = Awaited<ReturnType<SecureConnector["connect"]>>;
 
@@ -23,11 +26,17 @@ export type ChannelIdentity = {
 export class TlsChannelCredentials extends ChannelCredentials {
   readonly #identity: () => ChannelIdentity;
   readonly #servers: readonly IdentityKind[];
+  readonly #handshakeLimitMs: number;
 
-  constructor(identity: () => ChannelIdentity, servers: readonly IdentityKind[]) {
+  constructor(
+    identity: () => ChannelIdentity,
+    servers: readonly IdentityKind[],
+    handshakeLimitMs = handshakeLimitMsDefault,
+  ) {
     super();
     this.#identity = identity;
     this.#servers = servers;
+    this.#handshakeLimitMs = handshakeLimitMs;
   }
 
   override _isSecure(): boolean {
@@ -45,7 +54,7 @@ export class TlsChannelCredentials extends ChannelCredentials {
   ): SecureConnector {
     const forCalls = callCredentials ?? CallCredentials.createEmpty();
     return {
-      connect: (socket) => connectSecurely(socket, this.#identity(), this.#servers),
+      connect: (socket) => connectSecurely(socket, this.#identity(), this.#servers, this.#handshakeLimitMs),
       waitForReady: async () => {},
       getCallCredentials: () => forCalls,
       destroy: () => {},
@@ -57,6 +66,7 @@ function connectSecurely(
   socket: Socket,
   identity: ChannelIdentity,
   servers: readonly IdentityKind[],
+  limitMs: number,
 ): Promise<ConnectResult> {
   return new Promise((resolve, reject) => {
     const secured: TLSSocket = connect({
@@ -67,7 +77,9 @@ function connectSecurely(
       checkServerIdentity: (_host, certificate) => strangerError(certificate, identity.spiffeId, servers),
     });
     let shaken = false;
+    const timer = setTimeout(() => fail(`the server said nothing within ${limitMs} ms`), limitMs);
     const fail = (problem: string) => {
+      clearTimeout(timer);
       secured.destroy();
       reject(new Error(`TLS: ${problem}`));
     };
@@ -78,6 +90,7 @@ function connectSecurely(
     // at once, show that the server has accepted it.
     const onReadable = () => {
       if (secured.readableLength === 0) return;
+      clearTimeout(timer);
       secured.off("error", onError).off("close", onClose).off("readable", onReadable);
       resolve({ socket: secured, secure: true });
     };

@@ -2,7 +2,10 @@
 const pauseMsMin = 20;
 const pauseMsMax = 200;
 
+/** From so many tries on all pauses are equally long, but for chance. */
+export const longestFrom = Math.ceil(Math.log2(pauseMsMax / pauseMsMin));
+
 export function backoffMs(tries: number, random = Math.random): number {
-  const pause = Math.min(pauseMsMax, pauseMsMin * 2 ** Math.min(tries, 10));
+  const pause = Math.min(pauseMsMax, pauseMsMin * 2 ** Math.min(tries, longestFrom));
   return pause * (0.5 + random() / 2);
 }

@@ -68,11 +68,11 @@ export class ShardLinks {
    */
   route(row: number, isNew = true): void {
     const { table, metrics } = this.#parts;
-    const { link } = this.#shardOf(table.identities, table.identityAt(row));
+    const { link, resends } = this.#shardOf(table.identities, table.identityAt(row));
     const election = table.election(row);
     if (election === undefined) throw new Error("a vote is routed before it was checked");
     const { door } = link;
-    const cause = door.refusal(link.held, link.waiting, this.#share, isNew);
+    const cause = door.refusal(link.held + resends.parked, link.waiting, this.#share, isNew);
     if (cause === undefined) link.enqueue(election, row);
     else {
       metrics.sheds.shed(cause);

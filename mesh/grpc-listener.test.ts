@@ -1,6 +1,8 @@
 import type { Socket } from "node:net";
 import { connect } from "node:net";
+import { connect as connectSecurely } from "node:tls";
 import { Server } from "@grpc/grpc-js";
+import { pino } from "pino";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { CertificateRig } from "#deploy/certificate-rig.ts";
 import { waitFor } from "#deploy/wait-for.ts";
@@ -46,7 +48,7 @@ const strangers: [string, (socket: Socket) => NodeJS.Timeout | undefined][] = [
 
 for (const [title, speak] of strangers) {
   test(`a stranger that ${title} is not kept: it would take the place of a caller`, async () => {
-    const listener = new GrpcListener(new Server(), identity, undefined, helloLimitMs);
+    const listener = new GrpcListener(new Server(), identity, undefined, { helloLimitMs });
     const { port } = await listener.listen("127.0.0.1:0");
     const socket = connect(port, "127.0.0.1").resume();
     socket.on("error", () => {});
@@ -62,3 +64,20 @@ for (const [title, speak] of strangers) {
     }
   });
 }
+
+test("strangers with ever other names do not fill the log", async () => {
+  const lines: string[] = [];
+  const log = pino({ level: "warn" }, { write: (line: string) => lines.push(JSON.parse(line).msg) });
+  const listener = new GrpcListener(new Server(), identity, log, { saidMax: 2 });
+  const { port } = await listener.listen("127.0.0.1:0");
+  for (const name of ["one", "two", "three"]) {
+    const { key, certificate: cert } = await rig.authority.issueForHosts(name, [name]);
+    const options = { port, host: "127.0.0.1", ca: rig.authority.certificate, key, cert, ALPNProtocols: ["h2"] };
+    const socket = connectSecurely({ ...options, checkServerIdentity: () => undefined }).resume();
+    await new Promise((resolve) => socket.on("error", () => {}).once("close", resolve));
+  }
+  await listener.stop();
+  const refused = (name: string) =>
+    `a connection was refused: its certificate bears no SPIFFE id of ours, only "DNS:${name}"`;
+  expect(lines).toEqual([refused("one"), refused("two")]);
+});

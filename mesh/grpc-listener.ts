@@ -18,11 +18,13 @@ import { formatSpiffeId, type SpiffeId, spiffeIdOf } from "#mesh/spiffe-id.ts";
 /** A connection that has not said anything by then, or not ended its handshake, is nobody's. */
 const helloLimitMsDefault = 10_000;
 const handshakeByte = 0x16;
-/** What is wrong with one caller is said so often at most. */
+/** What is wrong with one caller is said so often at most, and of all callers so much in that time: names are a stranger's to choose. */
 const sayAgainMs = 60_000;
-const saidMax = 1_000;
+const saidMaxDefault = 1_000;
 /** Of a stranger's names, what goes into the log. */
 const namesLengthMax = 200;
+
+export type ListenerLimits = { readonly helloLimitMs?: number; readonly saidMax?: number };
 
 type Injector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -31,9 +33,11 @@ export class GrpcListener {
   readonly #identity: Identity | undefined;
   readonly #log: Logger | undefined;
   readonly #helloLimitMs: number;
+  readonly #saidMax: number;
   /** Of the connections there are now, by the address that grpc-js calls a call's peer. */
   readonly #peers = new Map<string, SpiffeId>();
   readonly #waiting = new Set<Socket>();
+  /** When what was said; the longest ago first. */
   readonly #said = new Map<string, number>();
   #stopRenewing: (() => void) | undefined;
   #server: NetServer | undefined;
@@ -43,13 +47,14 @@ export class GrpcListener {
     server: Server,
     identity: Identity | undefined,
     log: Logger | undefined,
-    helloLimitMs = helloLimitMsDefault,
+    { helloLimitMs = helloLimitMsDefault, saidMax = saidMaxDefault }: ListenerLimits = {},
   ) {
     // Whatever is injected has had its handshake.
     this.#injector = server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#identity = identity;
     this.#log = log;
     this.#helloLimitMs = helloLimitMs;
+    this.#saidMax = saidMax;
   }
 
   /** Port 0 asks for a free one. */
@@ -168,8 +173,11 @@ export class GrpcListener {
   #say(socket: Socket, problem: string): void {
     const { remoteAddress = "", remotePort = 0 } = socket;
     const [now, key] = [performance.now(), `${remoteAddress} ${problem}`];
-    if (now - (this.#said.get(key) ?? Number.NEGATIVE_INFINITY) < sayAgainMs) return;
-    if (this.#said.size >= saidMax) this.#said.clear();
+    for (const [said, atMs] of this.#said) {
+      if (now - atMs < sayAgainMs) break;
+      this.#said.delete(said);
+    }
+    if (this.#said.has(key) || this.#said.size >= this.#saidMax) return;
     this.#said.set(key, now);
     const from = formatHostPort({ host: remoteAddress, port: remotePort });
     this.#log?.warn({ from }, `a connection was refused: ${problem}`);

@@ -36,7 +36,10 @@ export function readMeshConfig(reader: ConfigReader): MeshConfig {
 function readDiscovery(reader: ConfigReader): MeshConfig["discovery"] {
   const address = reader.optional("URNA_CONSUL_ADDRESS");
   if (address === undefined) return fileMesh(reader.text("URNA_DIRECTORY_FILE")).discovery;
-  if (!URL.canParse(address)) throw new ConfigError("URNA_CONSUL_ADDRESS", `must be a URL, not "${address}"`);
+  if (!/^https:/i.test(address) || !URL.canParse(address)) {
+    // Tokens are sent there.
+    throw new ConfigError("URNA_CONSUL_ADDRESS", `must be an https URL, not "${address}"`);
+  }
   return {
     kind: "consul",
     address,

@@ -25,6 +25,8 @@ export class StreamCall implements VoteOwner {
   #timer: NodeJS.Timeout | undefined;
   #nextIndex = 0;
   #ended = false;
+  /** Nobody takes answers any more. */
+  #left = false;
   #failure: RejectionError | undefined;
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
@@ -46,7 +48,7 @@ export class StreamCall implements VoteOwner {
 
   /** Waits until there is room for another vote: a caller that does not read its answers is not read either (I9). */
   async room(): Promise<void> {
-    while (!this.#ended && this.#unsettled.size + this.#answers.length >= this.#votesMax) {
+    while (!this.#left && this.#unsettled.size + this.#answers.length >= this.#votesMax) {
       await new Promise<void>((resolve) => {
         this.#wakeWriter = resolve;
       });
@@ -82,19 +84,24 @@ export class StreamCall implements VoteOwner {
   }
 
   async *answers(): AsyncGenerator<CastVotesResponse, undefined> {
-    for (;;) {
-      const answers = this.#answers;
+    try {
+      // Refusals of what comes after the end must not put the end off.
+      for (let isOver = false; !isOver; ) {
+        isOver = this.#ended && this.#unsettled.size === 0;
+        const answers = this.#answers;
+        this.#answers = [];
+        this.#wake();
+        yield* answers;
+        if (isOver || this.#answers.length > 0 || (this.#ended && this.#unsettled.size === 0)) continue;
+        await new Promise<void>((resolve) => {
+          this.#wakeReader = resolve;
+        });
+      }
+      if (this.#failure !== undefined) throw this.#failure;
+    } finally {
+      this.#left = true;
       this.#answers = [];
       this.#wake();
-      yield* answers;
-      if (this.#answers.length > 0) continue;
-      if (this.#ended && this.#unsettled.size === 0) {
-        if (this.#failure !== undefined) throw this.#failure;
-        return;
-      }
-      await new Promise<void>((resolve) => {
-        this.#wakeReader = resolve;
-      });
     }
   }
 
@@ -116,6 +123,7 @@ export class StreamCall implements VoteOwner {
   }
 
   #answer(sequence: bigint, outcome: Outcome): void {
+    if (this.#left) return;
     this.#answers.push({ $typeName: "urna.v1.CastVotesResponse", sequence, outcome });
     this.#wake();
   }

@@ -25,6 +25,8 @@ const statusLimitMs = 500;
 const rivalWaitMs = 100;
 /** One try of a unary call: a frozen writer must not use up the whole deadline. */
 const tryLimitMs = 3_000;
+/** Within this time a connection is back to a node that was started again (see mesh/grpc-channel.ts). */
+const comeBackMs = 2_000;
 /** With less time left than this a further try is of no use. */
 const tryMsMin = 50;
 
@@ -135,21 +137,30 @@ export class ShardNodes {
 
   /**
    * A call to one node after the other, whichever role it has, until one does it: for what a shard without a writer is asked.
-   * Throws what a node refused with, else SHARD_UNAVAILABLE.
+   * Nodes that cannot be reached are asked again for a moment: they may have just been started. Throws what a node refused
+   * with, else SHARD_UNAVAILABLE.
    */
   async askInTurn<T>(limitMs: number, call: (client: ShardClient, deadlineMs: number) => Promise<T>): Promise<T> {
     const endsAt = performance.now() + limitMs;
+    const againUntil = performance.now() + comeBackMs;
     let refusal: RejectionError | undefined;
-    for (const [asked, node] of this.#nodes.entries()) {
-      // A frozen node must leave time to those after it.
-      const share = (endsAt - performance.now()) / (this.#nodes.length - asked);
-      if (share < tryMsMin) break;
-      try {
-        return await call(this.#client(node), share);
-      } catch (cause) {
-        // What does not go away says more than that a node is away.
-        if (cause instanceof RejectionError && (refusal === undefined || goesAway(refusal))) refusal = cause;
+    for (let left = this.#nodes; left.length > 0; ) {
+      const away: string[] = [];
+      for (const [asked, node] of left.entries()) {
+        // A frozen node must leave time to those after it.
+        const share = (endsAt - performance.now()) / (left.length - asked);
+        if (share < tryMsMin) break;
+        try {
+          return await call(this.#client(node), share);
+        } catch (cause) {
+          if (!(cause instanceof RejectionError)) away.push(node);
+          // What does not go away says more than that a node is away.
+          else if (refusal === undefined || goesAway(refusal)) refusal = cause;
+        }
       }
+      if (performance.now() > againUntil) break;
+      left = away;
+      if (left.length > 0) await delay(backoffMs(left.length));
     }
     throw refusal ?? new RejectionError("SHARD_UNAVAILABLE", `no node of shard ${this.shardId} can be reached`);
   }

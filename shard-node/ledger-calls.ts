@@ -1,4 +1,4 @@
-/** The calls of ShardService that read the ledger. Only the writer answers: what it shows is durable. */
+/** The calls of ShardService that read the ledger. The writer answers: what it shows is durable. */
 import type { CallContext, ServiceImplementation } from "#mesh/service-call.ts";
 import type { ShardService } from "#proto/generated/urna/v1/shard_service_pb.js";
 import { formatLogOrigin } from "#proto/log-origin.ts";
@@ -17,7 +17,8 @@ export function ledgerCalls(node: ShardNode, readers: ReaderPool): LedgerCalls {
   const read = <T>(work: Parameters<typeof readers.use<T>>[0], { signal }: CallContext) => readers.use(work, signal);
   const results = new ElectionResults();
   return {
-    getShardCheckpoint: async () => {
+    getShardCheckpoint: async ({ kept }) => {
+      if (kept && node.state.kind === "spare") return { signedNote: node.keptCheckpoint };
       const { note, verifierKey } = node.requireWriter().checkpoint;
       return { signedNote: note, verifierKey };
     },

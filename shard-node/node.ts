@@ -64,6 +64,11 @@ export class ShardNode {
     return this.#state;
   }
 
+  /** The highest checkpoint in its file; empty without one. */
+  get keptCheckpoint(): Uint8Array {
+    return this.#options.witnessFile.read() ?? Buffer.alloc(0);
+  }
+
   /** Calls the listener whenever the node changes between spare and writer. */
   onChange(listener: () => void): void {
     this.#onChange = listener;

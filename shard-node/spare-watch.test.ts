@@ -11,6 +11,13 @@ const at = (writerEpoch: number, batch: number, more = {}) => ({
 const nobodyEnded = new EndedWriters(() => false);
 const watch = (ended = nobodyEnded) => new HeadWatch(3_000, ended);
 
+/** One that has listened to the other nodes already. */
+function listener(ended = nobodyEnded): HeadWatch {
+  const spare = watch(ended);
+  spare.vacancyOf(at(1, 0), -1_000);
+  return spare;
+}
+
 test("silence lasts from the first look at a head that does not move", () => {
   const spare = watch();
   expect([100, 600, 3_000, 3_100].map((nowMs) => spare.vacancyOf(at(1, 5), nowMs))).toEqual([
@@ -46,19 +53,25 @@ test("a shard that never had a writer needs one at once", () => {
 });
 
 test("a writer that has resigned is followed at once; the resignation of an earlier one says nothing", () => {
-  expect(watch().vacancyOf(at(4, 5, { resignedEpoch: 4 }), 0)).toBe("the writer has resigned");
-  expect(watch().vacancyOf(at(5, 5, { resignedEpoch: 4 }), 0)).toBeUndefined();
+  expect(listener().vacancyOf(at(4, 5, { resignedEpoch: 4 }), 0)).toBe("the writer has resigned");
+  expect(listener().vacancyOf(at(5, 5, { resignedEpoch: 4 }), 0)).toBeUndefined();
+});
+
+test("a spare that has just begun to watch listens to the other nodes before it follows a writer that has resigned (I8)", () => {
+  const spare = watch();
+  const looks = [0, 500, 999, 1_000].map((nowMs) => spare.vacancyOf(at(4, 5, { resignedEpoch: 4 }), nowMs));
+  expect(looks).toEqual([undefined, undefined, undefined, "the writer has resigned"]);
 });
 
 test("a writer whose process discovery knows to have ended is followed at once, another process is not", () => {
   const ended = new EndedWriters((process) => process === "shard-0-a/1f9c");
-  expect(watch(ended).vacancyOf(at(4, 5), 0)).toBe("the writer's process has ended");
-  expect(watch(ended).vacancyOf(at(4, 5, { writer: "shard-0-a/77aa" }), 0)).toBeUndefined();
+  expect(listener(ended).vacancyOf(at(4, 5), 0)).toBe("the writer's process has ended");
+  expect(listener(ended).vacancyOf(at(4, 5, { writer: "shard-0-a/77aa" }), 0)).toBeUndefined();
 });
 
 test("a registry that calls living writers dead deposes at most one in ten seconds; silence still counts", () => {
   const ended = new EndedWriters(() => true);
-  const spare = watch(ended);
+  const spare = listener(ended);
   expect(spare.vacancyOf(at(4, 5), 0)).toBe("the writer's process has ended");
   ended.heeded(0);
   for (const nowMs of [200, 2_900]) expect(spare.vacancyOf(at(4, 5), nowMs)).toBeUndefined();

@@ -64,12 +64,19 @@ export async function watchUntilFree(options: SpareWatchOptions): Promise<FreeHe
   }
 }
 
+/**
+ * A spare that has just begun to watch hears first what the other nodes keep (witness.ts): in a shard that was stopped as a
+ * whole, its last writer alone may know of the last votes, and would notice their loss (I8).
+ */
+const listenMs = 1_000;
+
 export type WatchedHead = Pick<Head, "writerEpoch" | "batch" | "writer" | "resignedEpoch">;
 
 /** What the heads that a spare reads, one after the other, say about their writer. */
 export class HeadWatch {
   readonly #silenceMs: number;
   readonly #ended: EndedWriters;
+  #beganAtMs: number | undefined;
   #seen: SeenHead | undefined;
   #sinceMs = 0;
 
@@ -83,9 +90,11 @@ export class HeadWatch {
       this.#seen = head;
       this.#sinceMs = nowMs;
     }
+    this.#beganAtMs ??= nowMs;
     if (head.writerEpoch === 0) return "no writer yet";
-    if (head.resignedEpoch === head.writerEpoch) return "the writer has resigned";
     if (nowMs - this.#sinceMs >= this.#silenceMs) return "silence";
+    if (nowMs - this.#beganAtMs < listenMs) return undefined;
+    if (head.resignedEpoch === head.writerEpoch) return "the writer has resigned";
     return this.#ended.names(head.writer, nowMs) ? "the writer's process has ended" : undefined;
   }
 

@@ -72,8 +72,8 @@ export class Witness {
   }
 
   /**
-   * Keeps what the shard's other nodes have published, where it is newer than what is in the file: a spare must know of it
-   * when it takes over. Never throws.
+   * Keeps what the shard's other nodes have published, or keep themselves, where it is newer than what is in the file: a spare
+   * must know of it when it takes over, also of what a writer published in its last moment. Never throws.
    */
   async learnFromPeers(mayKeep: () => boolean): Promise<void> {
     const { directory, identity, shardId, file, log } = this.#parts;
@@ -131,11 +131,12 @@ const nobodyKnows =
   "this node has no checkpoint in its file and the tally does not answer, so nobody can tell whether the database holds all " +
   "that was published; it serves once the tally answers";
 
-/** Undefined when the node does not write, or does not answer. */
+/** Undefined when the node has none, or does not answer. */
 async function askPeer(address: string, identity: Identity | undefined): Promise<Uint8Array | undefined> {
   const client = createClient(ShardService, address, identity);
   try {
-    return (await client.getShardCheckpoint({}, { deadlineMs: askLimitMs })).signedNote;
+    const { signedNote } = await client.getShardCheckpoint({ kept: true }, { deadlineMs: askLimitMs });
+    return signedNote.length === 0 ? undefined : signedNote;
   } catch {
     return undefined;
   } finally {

@@ -610,6 +610,12 @@ export declare const GetShardStatusResponseSchema: GenMessage<GetShardStatusResp
  * @generated from message urna.v1.GetShardCheckpointRequest
  */
 export declare type GetShardCheckpointRequest = Message<"urna.v1.GetShardCheckpointRequest"> & {
+  /**
+   * Of a node that does not write: the highest checkpoint that it keeps, empty without one. Otherwise it refuses.
+   *
+   * @generated from field: bool kept = 1;
+   */
+  kept: boolean;
 };
 
 /**

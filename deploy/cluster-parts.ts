@@ -14,7 +14,7 @@ import { count, describeEndpoints } from "./endpoints.ts";
 import { replaceJsonFile } from "./file-writing.ts";
 import type { RecordedProcess } from "./leftovers.ts";
 import type { ManagedProcess } from "./managed-process.ts";
-import { findMeshPrograms, MeshParts, meshPortNames } from "./mesh-parts.ts";
+import type { MeshParts } from "./mesh-parts.ts";
 import { checkoutRoot } from "./own-node.ts";
 import { HeldPorts, portNames } from "./port-plan.ts";
 import { embeddedPostgresVersion, findPostgres } from "./postgres-binaries.ts";
@@ -81,8 +81,10 @@ export class ClusterParts {
     const nodesPerShard = 1 + (options.spares ?? 1);
     const shape = { shards: state.shards, routers: options.routers ?? routersDefault, nodesPerShard };
     const base = options.portBase ?? (options.dir === undefined ? 0 : undefined);
-    const programs = options.mesh === undefined ? undefined : await findMeshPrograms(options.log ?? (() => {}));
-    const names = [...portNames(shape), ...(options.mesh === undefined ? [] : meshPortNames(options.mesh))];
+    // Certificates and Consul are much to load for a cluster that has neither.
+    const mesh = options.mesh && { profile: options.mesh, ...(await import("./mesh-parts.ts")) };
+    const programs = await mesh?.findMeshPrograms(options.log ?? (() => {}));
+    const names = [...portNames(shape), ...(mesh?.meshPortNames(mesh.profile) ?? [])];
     const ports = await HeldPorts.take(names, base, state.ports);
     replaceJsonFile(paths.stateFile, { ...state, ports: { ...state.ports, ...ports.ports } });
     const secrets = folder.secrets();
@@ -92,9 +94,10 @@ export class ClusterParts {
     const sharedBuffersMb = options.sharedBuffersMb ?? sharedBuffersMbFor(2 * state.shards);
     const common = { dataRoot: folder.dataRoot, logFolder: paths.logs, binaries, user, sharedBuffersMb, ...secrets };
     for (const shardId of count(state.shards)) parts.#addPair(shardId, common);
-    if (options.mesh !== undefined && programs !== undefined) {
+    if (mesh !== undefined && programs !== undefined) {
       const supervise = (process: ManagedProcess) => parts.#supervise(process);
-      parts.mesh = await MeshParts.make({ profile: options.mesh, programs, folder, plan, supervise, log: parts.log });
+      const { profile } = mesh;
+      parts.mesh = await mesh.MeshParts.make({ profile, programs, folder, plan, supervise, log: parts.log });
     }
     return parts;
   }

@@ -1,7 +1,9 @@
 /** What happens when there is too much, and when the router stops: nothing grows without bound, nothing stays unanswered. */
+import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
 import type { Harness } from "./router-harness.ts";
-import { named, shardOf, startHarness, vote } from "./router-harness.ts";
+import { electionId, named, shardOf, startHarness, vote } from "./router-harness.ts";
 import { recordAll } from "./scripted-shard.ts";
 
 const closers: (() => Promise<void>)[] = [];
@@ -105,6 +107,39 @@ test("a draining router reads no new call: gRPC sends such a call again to anoth
   await expect(harness.votes.castVote({ vote: vote("v2") })).rejects.toMatchObject({ code: "UNAVAILABLE" });
   expect(await held).toMatchObject({ reason: "OUTCOME_UNKNOWN" });
   await draining;
+});
+
+test("votes of web pages that come on while a router drains are settled or refused, none is cut off (I4)", async () => {
+  const harness = await start({ limits: { drainSettleMs: 3_000 } });
+  const shard = shardOf(harness);
+  shard.script = async (frame) => {
+    await delay(20);
+    return recordAll(frame, shard);
+  };
+  const answers = new Set<string>();
+  let over = false;
+  const castOn = async (caller: number) => {
+    for (let n = 0; !over; n++) {
+      const idempotencyKey = randomBytes(16).toString("base64");
+      const response = await fetch(`${harness.connectUrl}/urna.v1.VoteService/CastVote`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          vote: { electionId, voterId: `${caller}-${n}`, regionId: "north/one", idempotencyKey },
+        }),
+      }).catch(() => undefined);
+      if (response === undefined) return;
+      const { details } = (await response.json()) as { details?: { debug?: { reason?: string } }[] };
+      answers.add(response.ok ? "recorded" : (details?.[0]?.debug?.reason ?? response.statusText));
+    }
+  };
+  const callers = Array.from({ length: 8 }, (_, caller) => castOn(caller));
+  await expect.poll(() => answers.has("recorded")).toBe(true);
+  await harness.router.drain();
+  over = true;
+  await Promise.all(callers);
+  answers.delete("SHARD_UNAVAILABLE");
+  expect(answers).toEqual(new Set(["recorded"]));
 });
 
 test("a drain settles a stream's votes, then ends the stream as retryable, without waiting for its caller", async () => {

@@ -1,7 +1,8 @@
 /**
  * How a router ends: NOT_SERVING, out of the registry, GOAWAY. Calls that were on their way are still taken, streams end.
- * Then votes settle, what is left is answered (a vote that was sent as OUTCOME_UNKNOWN), the answers leave, and the rest is
- * closed in reverse order.
+ * Then votes settle. Pages go on calling (HTTP/1.1 cannot send them away): for half of that time they are served, and then
+ * refused, so that what was taken settles. What is left is answered (a vote that was sent as OUTCOME_UNKNOWN), the answers
+ * leave, and the rest is closed in reverse order.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Announcing } from "#mesh/announcing.ts";
@@ -43,11 +44,16 @@ export async function drainRouter(parts: DrainedParts): Promise<void> {
   parts.gate.leave();
   await arrived;
   parts.relay.close();
-  const settleUntilMs = performance.now() + settleMs;
-  while (admission.votes > 0 && performance.now() < settleUntilMs) await delay(settledCheckMs);
+  await settle(admission, settleMs / 2);
   parts.gate.close();
+  await settle(admission, settleMs / 2);
   casting.close();
   await Promise.all([grpc.close(graceMs), connect.close(graceMs)]);
   parts.mesh.close();
   await parts.metrics.close();
+}
+
+async function settle(admission: Admission, limitMs: number): Promise<void> {
+  const untilMs = performance.now() + limitMs;
+  while (admission.votes > 0 && performance.now() < untilMs) await delay(settledCheckMs);
 }

@@ -95,6 +95,33 @@ describe.skipIf(missing !== undefined)("what becomes of the mesh when Consul", (
     expect(router.mesh.directory.current).toEqual(before);
   });
 
+  test("is restarted in its agent, which calls everybody critical until it has looked: nobody who lives is called ended", async () => {
+    const { directory } = router.mesh;
+    const operator = story.rig.as("operator");
+    type Check = { readonly CheckID: string; readonly Status: string; readonly Output: string };
+    const looked = async () => {
+      const checks = (await operator.get("/health/checks/urna-shard").catch(() => [])) as Check[];
+      const ports = checks.filter(({ CheckID }) => CheckID.startsWith("alive:"));
+      return ports.length >= 2 && ports.every(({ Status, Output }) => Status === "passing" && Output !== "");
+    };
+    let said = 0;
+    const listening = setInterval(() => {
+      if (["shard-0-a/1", "shard-1-a/1"].some((process) => directory.hasEnded(process))) said += 1;
+    }, 10);
+    try {
+      await story.until("Consul to have looked", looked);
+      for (let restarts = 0; restarts < 3; restarts++) {
+        await story.rig.process("consul-agent").stop();
+        await story.rig.process("consul-agent").start();
+        await story.until("Consul to have looked again", looked);
+        await story.until("no trouble", () => directory.trouble === "");
+      }
+    } finally {
+      clearInterval(listening);
+    }
+    expect(said).toBe(0);
+  });
+
   test("is frozen in its server: the agent answers, and nobody is dropped", async () => {
     const before = router.mesh.directory.current;
     story.rig.freeze("consul-server-0");

@@ -73,10 +73,16 @@ class Roll {
     const steps = await this.#steps(launcher, wanted);
     const version = await this.#changeRelease(launcher);
     const left = steps.map(({ process }) => process);
-    for (const [at, step] of steps.entries()) {
-      this.#context.signal.throwIfAborted();
-      await this.#step(launcher, step, left, at === steps.length - 1);
-      left.shift();
+    try {
+      for (const [at, step] of steps.entries()) {
+        this.#context.signal.throwIfAborted();
+        await this.#step(launcher, step, left, at === steps.length - 1);
+        left.shift();
+      }
+    } catch (cause) {
+      const { signal, terminal } = this.#context;
+      if (signal.aborted) terminal.note(`stopped in the middle. ${this.#advice(left)}`);
+      throw cause;
     }
     const seconds = Math.round((performance.now() - startedAtMs) / 100) / 10;
     const of = version === undefined ? "" : `, now of version ${version}`;
@@ -166,10 +172,12 @@ class Roll {
   }
 
   #stopped(because: string, left: readonly string[]): RollStoppedError {
-    const names = left.join(" ");
+    return new RollStoppedError(`${because}. ${this.#advice(left)}`);
+  }
+
+  #advice(left: readonly string[]): string {
     const back = this.#former === undefined ? "" : `, or back with "urna roll --force --to ${this.#former}"`;
-    const advice = `Look at "urna status" and the logs, then go on with "urna roll --force ${names}"${back}`;
-    return new RollStoppedError(`${because}. ${advice}`);
+    return `Look at "urna status" and the logs, then go on with "urna roll --force ${left.join(" ")}"${back}`;
   }
 
   /** Of every part, asked one by one; then of what each router reaches. */

@@ -100,6 +100,14 @@ test("a release that does not come up stops the roll, which says how to go back;
   expect(touched).toEqual(["tally"]);
 });
 
+test("a roll that its user stops says what is left", async () => {
+  const stop = new AbortController();
+  const onLine = () => stop.abort();
+  const run = await runCaptured(["roll", "tally", "router-0"], folder, { signal: stop.signal, onLine });
+  expect(run.code).toBe(exitCode.interrupted);
+  expect(run.stderr).toContain('go on with "urna roll --force router-0"');
+});
+
 test("a process that is not there is named; a launcher that has ended, too", async () => {
   expect(await roll("router-7")).toMatchObject({
     code: exitCode.usage,

@@ -57,7 +57,8 @@ export class CertificateAuthority {
   /** Throws when the folder has one already: whoever trusts that one would trust nothing of the new one. */
   static async create(folder: string, deployment: string): Promise<CertificateAuthority> {
     const { certFile, keyFile } = authorityFiles(folder);
-    if (existsSync(certFile) || existsSync(keyFile)) throw new Error(`${folder} has a certificate authority already`);
+    // A key alone is one whose certificate was never written: nobody trusts it.
+    if (existsSync(certFile)) throw new Error(`${folder} has a certificate authority already`);
     const { publicKey, privateKey } = await generateKeys();
     const id = formatSpiffeId({ deployment, kind: "client", name: "x" }).replace(/\/client\/x$/, "");
     const name = `CN=urna ${deployment} ${randomBytes(4).toString("hex")}`;

@@ -50,10 +50,11 @@ afterAll(async () => {
   await cluster?.stop();
 }, startLimitMs);
 
+/** A router lets votes in to a shard that was away once it has seen it commit again: until then they are refused. */
 async function cast(...voters: string[]): Promise<void> {
   for (const voter of voters) {
     const vote = { electionId, voter: { case: "voterId", value: voter } as const, regionId: "north/ward-1" };
-    await votes.castVote({ vote }, { deadlineMs: 10_000 });
+    await vi.waitFor(() => votes.castVote({ vote }, { deadlineMs: 10_000 }), { timeout: waitLimitMs, interval: 100 });
   }
 }
 

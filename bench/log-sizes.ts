@@ -21,6 +21,11 @@ export async function readLogSizes(
   return new Map([...writers].map(([shardId, { votes }]) => [shardId, Number(votes)]));
 }
 
+/** Of all shards together. */
+export async function storedVotes(routers: readonly string[]): Promise<number> {
+  return [...(await readLogSizes(routers)).values()].reduce((sum, votes) => sum + votes, 0);
+}
+
 /** The same, and all else that the routers say of each writer. */
 export async function readWriters(
   routers: readonly string[],

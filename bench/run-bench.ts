@@ -11,19 +11,18 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { benchConditions } from "#bench/bench-conditions.ts";
+import { openElection } from "#bench/bench-election.ts";
 import type { Measurement } from "#bench/bench-report.ts";
 import { markdown, writeReport } from "#bench/bench-report.ts";
 import { withSession } from "#bench/checker-shard.ts";
 import { cpuByPart } from "#bench/cluster-cpu.ts";
 import type { LoadPlan } from "#bench/load-run.ts";
 import { runLoad } from "#bench/load-run.ts";
-import { readLogSizes } from "#bench/log-sizes.ts";
+import { storedVotes } from "#bench/log-sizes.ts";
 import type { VoteSender } from "#bench/vote-senders.ts";
 import { BatchSender, StreamSender, UnarySender } from "#bench/vote-senders.ts";
 import { Workload } from "#bench/workload.ts";
 import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";
-import { createClient } from "#mesh/grpc-client.ts";
-import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 
 const warmUpSeconds = 3;
 
@@ -90,7 +89,7 @@ async function measureMethod(what: string, method: Method): Promise<Measurement[
 /** One measurement in an election of its own, so that its voters are new. */
 async function measure(electionId: string, method: Method, plan: LoadPlan): Promise<Measurement> {
   const workload = new Workload(electionId);
-  await openElection(workload);
+  await openElection(cluster, workload.definition);
   const routers = cluster.endpoints.routers.map(({ grpc }) => grpc);
   const rowsBefore = await storedVotes(routers);
   const sender = method.sender(workload, routers);
@@ -104,21 +103,6 @@ async function measure(electionId: string, method: Method, plan: LoadPlan): Prom
   } finally {
     sender.close();
   }
-}
-
-async function openElection({ definition }: Workload): Promise<void> {
-  const client = createClient(ElectionService, cluster.endpoints.routers[0]?.grpc ?? "");
-  const headers = { authorization: `Bearer ${cluster.adminToken()}` };
-  try {
-    await client.createElection({ definition }, { headers });
-    await client.openElection({ electionId: definition.electionId }, { headers });
-  } finally {
-    client.close();
-  }
-}
-
-async function storedVotes(routers: readonly string[]): Promise<number> {
-  return [...(await readLogSizes(routers)).values()].reduce((sum, votes) => sum + votes, 0);
 }
 
 function coresOf(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>, seconds: number) {

@@ -12,19 +12,18 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { benchConditions } from "#bench/bench-conditions.ts";
+import { openElection } from "#bench/bench-election.ts";
 import { measureCalls } from "#bench/call-cost.ts";
 import { withSession } from "#bench/checker-shard.ts";
 import { cpuByPart } from "#bench/cluster-cpu.ts";
 import { runLoad } from "#bench/load-run.ts";
-import { readLogSizes } from "#bench/log-sizes.ts";
+import { storedVotes } from "#bench/log-sizes.ts";
 import { TraceCollector } from "#bench/trace-collector.ts";
 import type { TracesMode, TracesRun } from "#bench/traces-cost-report.ts";
 import { tracesCostMarkdown, tracesModes } from "#bench/traces-cost-report.ts";
 import { BatchSender, UnarySender, type VoteSender } from "#bench/vote-senders.ts";
 import { Workload } from "#bench/workload.ts";
 import { EmbeddedCluster } from "#deploy/embedded-cluster.ts";
-import { createClient } from "#mesh/grpc-client.ts";
-import { ElectionService } from "#proto/generated/urna/v1/election_service_pb.js";
 
 const { values: options } = parseArgs({
   options: {
@@ -107,7 +106,7 @@ function startCluster(mode: TracesMode): Promise<EmbeddedCluster> {
 async function measure(turn: number, load: Load, mode: TracesMode, cluster?: EmbeddedCluster): Promise<TracesRun> {
   if (cluster === undefined) throw new Error(`there is no cluster with traces ${mode}`);
   const workload = new Workload(`turn-${turn}-${loads.indexOf(load)}`);
-  await openElection(cluster, workload);
+  await openElection(cluster, workload.definition);
   const routers = cluster.endpoints.routers.map(({ grpc }) => grpc);
   const sender = load.sender(workload, routers);
   const votesBefore = await storedVotes(routers);
@@ -122,21 +121,6 @@ async function measure(turn: number, load: Load, mode: TracesMode, cluster?: Emb
   const inAll = round(services.reduce((sum, part) => sum + (cpu[part] ?? 0), 0));
   console.error(`turn ${turn}, ${load.name}, traces ${mode}: ${votes} votes, ${inAll} µs of the services' CPU a vote`);
   return { turn, load: load.name, mode, votes, cpu_us_a_vote: cpu, cpu_us_a_vote_of_services: inAll };
-}
-
-async function openElection(cluster: EmbeddedCluster, { definition }: Workload): Promise<void> {
-  const client = createClient(ElectionService, cluster.endpoints.routers[0]?.grpc ?? "");
-  const headers = { authorization: `Bearer ${cluster.adminToken()}` };
-  try {
-    await client.createElection({ definition }, { headers });
-    await client.openElection({ electionId: definition.electionId }, { headers });
-  } finally {
-    client.close();
-  }
-}
-
-async function storedVotes(routers: readonly string[]): Promise<number> {
-  return [...(await readLogSizes(routers)).values()].reduce((sum, votes) => sum + votes, 0);
 }
 
 async function postgresVersion(): Promise<string> {

@@ -4,10 +4,9 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import { inheritedEnvironment } from "./config.ts";
 import { replaceFile } from "./file-writing.ts";
-import { describeEarlyEnd, LoggedProcess } from "./logged-process.ts";
+import { LoggedProcess, untilReady } from "./logged-process.ts";
 import type { ManagedProcess } from "./managed-process.ts";
 import { loopback } from "./postgres-settings.ts";
-import { waitFor } from "./wait-for.ts";
 
 const startLimitMs = 60_000;
 const stopLimitMs = 10_000;
@@ -45,9 +44,12 @@ export class ConsulProcess implements ManagedProcess {
       cwd: dirname(configurationFile),
     });
     try {
-      await waitFor(`${this.name} to listen (see ${this.logFile})`, startLimitMs, async () => {
-        if (!running.isRunning) throw new Error(await describeEarlyEnd(this.name, this.logFile, running));
-        return (await listens(httpsPort)) ? true : undefined;
+      await untilReady(running, {
+        name: this.name,
+        logFile: this.logFile,
+        what: "to listen",
+        limitMs: startLimitMs,
+        isReady: () => listens(httpsPort),
       });
       return running;
     } catch (error) {

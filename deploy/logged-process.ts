@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { identify } from "./process-identity.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** A log that has grown beyond this is put aside at the next start of its process; the one put aside before is lost. */
 const logBytesMax = 64 * 2 ** 20;
@@ -94,8 +95,26 @@ export function describeExit({ code, signal }: Exit): string {
   return signal === null ? `exit code ${code}` : signal;
 }
 
+export type Readiness = {
+  readonly name: string;
+  readonly logFile: string;
+  /** What is waited for: "to listen". */
+  readonly what: string;
+  readonly limitMs: number;
+  readonly isReady: () => Promise<boolean>;
+};
+
+/** Throws when the process ends before it is ready, with the last that it wrote, or is not within the limit. */
+export async function untilReady(process: LoggedProcess, readiness: Readiness): Promise<void> {
+  const { name, logFile, what, limitMs, isReady } = readiness;
+  await waitFor(`${name} ${what} (see ${logFile})`, limitMs, async () => {
+    if (!process.isRunning) throw new Error(await describeEarlyEnd(name, logFile, process));
+    return (await isReady()) ? true : undefined;
+  });
+}
+
 /** How a process ended that should have gone on, and the last that it wrote. */
-export async function describeEarlyEnd(name: string, logFile: string, process: LoggedProcess): Promise<string> {
+async function describeEarlyEnd(name: string, logFile: string, process: LoggedProcess): Promise<string> {
   const lines = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-logLinesShown);
   return `${name} ended with ${describeExit(await process.exited)}; ${logFile} says:\n${lines.join("\n")}`;
 }

@@ -8,10 +8,9 @@ import { createConnection } from "node:net";
 import { join } from "node:path";
 import { inheritedEnvironment } from "./config.ts";
 import { keepSecret, replaceFile } from "./file-writing.ts";
-import { describeEarlyEnd, LoggedProcess } from "./logged-process.ts";
+import { LoggedProcess, untilReady } from "./logged-process.ts";
 import type { ManagedProcess } from "./managed-process.ts";
 import { loopback } from "./postgres-settings.ts";
-import { waitFor } from "./wait-for.ts";
 
 const startLimitMs = 20_000;
 const stopLimitMs = 5_000;
@@ -68,9 +67,12 @@ export class RedisServer implements ManagedProcess {
       cwd: folder,
     });
     try {
-      await waitFor(`${this.name} to answer (see ${this.logFile})`, startLimitMs, async () => {
-        if (!running.isRunning) throw new Error(await describeEarlyEnd(this.name, this.logFile, running));
-        return (await answersPing(this.#options.port, password)) ? true : undefined;
+      await untilReady(running, {
+        name: this.name,
+        logFile: this.logFile,
+        what: "to answer",
+        limitMs: startLimitMs,
+        isReady: () => answersPing(this.#options.port, password),
       });
       return running;
     } catch (error) {
